@@ -1,0 +1,1 @@
+"""Recurrent language models from Elman's network on."""

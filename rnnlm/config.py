@@ -1,0 +1,102 @@
+"""What a model is and how it is trained, as frozen values that are validated when they are made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
+INITIALISATIONS = ("mikolov", "normal", "xavier", "he")
+DTYPES = ("float32", "float64")
+MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+class _Record:
+    """To and from the plain dictionary that model files hold; unknown keys of newer versions are refused."""
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict):
+        unknown = set(values) - {field.name for field in fields(cls)}
+        _require(not unknown, f"unknown setting {', '.join(sorted(unknown))}: written by a newer version")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Record):
+    """The architecture of a recurrent language model.
+
+    ``classes`` 1 is the full softmax.  ``compression`` 0 is no compression layer.  ``direct`` is
+    the number of hashed maximum-entropy weights (0: none), ``direct_order`` the longest feature:
+    its number of context words plus one.  ``independent``: the state is reset after every sentence.
+    """
+
+    hidden: int = 100
+    cell: str = "elman"
+    activation: str = "logistic"
+    classes: int = 100
+    old_classes: bool = False
+    compression: int = 0
+    direct: int = 0
+    direct_order: int = 3
+    independent: bool = False
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        _require(self.hidden >= 1, f"--hidden {self.hidden}: at least 1 unit is needed")
+        _require(self.activation in ACTIVATIONS, f"--activation {self.activation}: one of {', '.join(ACTIVATIONS)}")
+        _require(self.classes >= 1, f"--class {self.classes}: at least 1 (1 is the full softmax)")
+        _require(self.compression >= 0, f"--compression {self.compression}: 0 (none) or a size")
+        _require(self.direct >= 0, f"--direct {self.direct}: 0 (none) or a number of weights")
+        _require(self.direct % 2 == 0, f"--direct {self.direct}: an even number (one half for classes, one for words)")
+        _require(
+            1 <= self.direct_order <= MAX_DIRECT_ORDER,
+            f"--direct-order {self.direct_order}: 1 to {MAX_DIRECT_ORDER}",
+        )
+        _require(self.dtype in DTYPES, f"--dtype {self.dtype}: one of {', '.join(DTYPES)}")
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Record):
+    """How a model is trained: online stochastic gradient descent as in Mikolov's toolkit.
+
+    ``bptt`` steps of error propagation before the block, 0 or 1: none; every ``bptt_block`` words
+    the recurrent weights are updated.  ``gradient_cutoff`` clips every element of a propagated
+    error, 0: off.  ``beta``: L2 decay, applied every tenth word.  ``alpha`` is halved from the epoch
+    on whose validation log probability improved by less than the factor ``min_improvement``.
+    """
+
+    alpha: float = 0.1
+    beta: float = 1e-7
+    bptt: int = 4
+    bptt_block: int = 10
+    gradient_cutoff: float = 15.0
+    min_improvement: float = 1.003
+    max_epochs: int = 100
+    initialisation: str = "mikolov"
+    scale: float = 1.0
+    seed: int = 1
+    glibc_random: bool = False
+
+    def __post_init__(self):
+        for name in ("alpha", "beta", "gradient_cutoff", "min_improvement", "scale"):
+            _require(math.isfinite(getattr(self, name)), f"--{name.replace('_', '-')}: not a finite number")
+        _require(self.alpha > 0, f"--alpha {self.alpha}: above 0")
+        _require(self.beta >= 0, f"--beta {self.beta}: 0 or above")
+        _require(self.bptt >= 0, f"--bptt {self.bptt}: 0 (none) or a number of steps")
+        _require(self.bptt_block >= 1, f"--bptt-block {self.bptt_block}: at least 1 word")
+        _require(self.gradient_cutoff >= 0, f"--gradient-cutoff {self.gradient_cutoff}: 0 (off) or above")
+        _require(self.max_epochs >= 1, f"--max-iter {self.max_epochs}: at least 1 epoch")
+        _require(self.scale > 0, f"--init-scale {self.scale}: above 0")
+        _require(self.seed >= 0, f"--seed {self.seed}: 0 or above")
+        _require(
+            self.initialisation in INITIALISATIONS,
+            f"--init {self.initialisation}: one of {', '.join(INITIALISATIONS)}",
+        )
