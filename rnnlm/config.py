@@ -71,6 +71,7 @@ class TrainConfig(_Record):
     the recurrent weights are updated.  ``gradient_cutoff`` clips every element of a propagated
     error, 0: off.  ``beta``: L2 decay, applied every tenth word.  ``alpha`` is halved from the epoch
     on whose validation log probability improved by less than the factor ``min_improvement``.
+    ``compatible``: everything that changes a digit is done as rnnlm 0.4b does it (docs/compatibility.md).
     """
 
     alpha: float = 0.1
@@ -83,7 +84,7 @@ class TrainConfig(_Record):
     initialisation: str = "mikolov"
     scale: float = 1.0
     seed: int = 1
-    glibc_random: bool = False
+    compatible: bool = False
 
     def __post_init__(self):
         for name in ("alpha", "beta", "gradient_cutoff", "min_improvement", "scale"):

@@ -1,26 +1,47 @@
-"""A recurrent language model: configuration, parameters and vocabulary.
+"""A recurrent language model: configuration, parameters and vocabulary; it scores words and predicts the next.
 
 Legend: V words, H hidden units, P units below the output (the compression layer, or H), C classes.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from corpora.language_model import Scored
+from corpora.simd import aligned_zeros, padded
 from corpora.vocab import Vocab
-from rnnlm.config import ModelConfig
+from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
+from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
+
+LOG10_E = math.log10(math.e)
+_CHUNK = 2048  # words whose hidden states are held at once
+_STREAMS = 32  # independent sentences that run side by side
+
+
+@dataclass(frozen=True)
+class RnnState:
+    """The state of a recurrent model before its next word: a value, never changed."""
+
+    hidden: np.ndarray  # (padded H,) the state before ``last_word`` is read
+    last_word: int  # id, -1: a word outside the vocabulary
+    history: np.ndarray  # (20,) int32 last words, newest first, for direct connections
 
 
 @dataclass
 class RecurrentLM:
-    """``params``, all of ``config.dtype`` and C-contiguous:
+    """A model in memory.  ``params``, all of ``config.dtype``, possibly views of padded rows:
 
     ``U`` (V, H) input rows, ``W`` (H, H) recurrent (row j: from previous unit j), ``K`` (P, H) into
     the compression layer (only with one), ``C`` (C, P) class rows, ``O`` (V, P) word rows,
     ``D`` (direct,) hashed maximum-entropy weights (only with them).
     ``class_of_word`` (V,) int32, non-decreasing.  ``start_hidden`` (H,): the state of ``start()``.
+    ``tokenizer``: how text becomes the model's words (``Tokenizer.spec``).
     """
 
     config: ModelConfig
@@ -30,3 +51,202 @@ class RecurrentLM:
     start_hidden: np.ndarray
     training: dict = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
+
+    @classmethod
+    def create(cls, config: ModelConfig, vocab: Vocab, params: dict[str, np.ndarray]) -> RecurrentLM:
+        """A model with these initial parameters; classes are made from the vocabulary's counts."""
+        from corpora.tables import frequency_classes
+
+        classes = frequency_classes(vocab.counts, config.classes, old=config.old_classes)
+        return cls(config, vocab, params, classes, np.full(config.hidden, CONTEXT_START, config.dtype))
+
+    @property
+    def tokenizer(self) -> str:
+        return self.training.get("tokenizer", "whitespace")
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(array.size for array in self.params.values())
+
+    @cached_property
+    def class_start(self) -> np.ndarray:
+        """(C + 1,) int64: the first word of each class."""
+        return np.searchsorted(self.class_of_word, np.arange(self.config.classes + 1)).astype(np.int64)
+
+    @cached_property
+    def shape(self) -> Shape:
+        return Shape.of(self.config, self.class_start, 0, 1)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The parameters as the kernels want them; ``params`` become views of them."""
+        weights = Weights.pack(self.params, np.dtype(self.config.dtype))
+        self.params = weights.views(self.params)
+        return weights
+
+    @cached_property
+    def _output_classes(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.ascontiguousarray(self.class_of_word, np.int32), self.class_start
+
+    # ---- the LanguageModel protocol
+
+    def start(self) -> RnnState:
+        """The state before a text: that of the file for a model of rnnlm 0.4b, else the one that training began with."""
+        context = CONTEXT_RESET if self.config.independent else self.start_hidden
+        return self.state_from(context)
+
+    def state_from(self, context: float | np.ndarray) -> RnnState:
+        """The state with this hidden layer, after a sentence end."""
+        hidden = aligned_zeros((padded(self.config.hidden),), self.config.dtype)
+        hidden[: self.config.hidden] = context
+        return RnnState(hidden, 0, np.zeros(MAX_DIRECT_ORDER, np.int32))
+
+    def score(self, words: Sequence[bytes | str], state: RnnState) -> tuple[Scored, RnnState]:
+        """Score ``words`` (the sentence end is the word ``</s>``) from ``state``; also the state after them."""
+        return self.score_ids(self.vocab.ids(words), state)
+
+    def score_ids(self, ids: np.ndarray, state: RnnState, *, entropy: bool = False) -> tuple[Scored, RnnState]:
+        """As ``score``, of ids (n,) int32, -1 for a word outside the vocabulary.
+
+        Such a word is read, and scored, as ``<unk>`` where the vocabulary has it.
+        """
+        ids = np.asarray(ids, np.int32)
+        oov = ids < 0
+        if self.vocab.unk_id >= 0:
+            ids = np.where(oov, np.int32(self.vocab.unk_id), ids)
+        log_prob, bits, state = self.log_probs(ids, state, entropy=entropy)
+        log10_prob = log_prob * LOG10_E
+        log10_prob[ids < 0] = -np.inf
+        return Scored(log10_prob, oov, bits), state
+
+    def log_probs(
+        self, ids: np.ndarray, state: RnnState, *, entropy: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None, RnnState]:
+        """Natural log probabilities (n,) float64 of ids (0 where -1), entropies in bits, and the state after them."""
+        log_prob = np.zeros(ids.size)
+        bits = np.zeros(ids.size) if entropy else None
+        if self.config.independent and np.count_nonzero(ids == 0) > 1:
+            return self._score_sentences(ids, state, log_prob, bits)
+        return log_prob, bits, self._score_stream(ids, state, log_prob, bits)
+
+    def distribution(self, state: RnnState) -> np.ndarray:
+        """Probabilities (V,) float64 of the next word; they sum to one."""
+        from rnnlm.cells.elman import elman_forward
+        from rnnlm.scoring import distributions
+
+        hidden = aligned_zeros((1, state.hidden.size), self.config.dtype)
+        elman_forward(
+            self.weights.U, self.weights.W, np.array([state.last_word], np.int32), state.hidden.copy(), hidden,
+            self.config.hidden, self.shape.kind,
+        )  # fmt: skip
+        room = self._distribution_rows(1)
+        distributions(
+            self.weights, self.shape, hidden, state.history[None, : self.config.direct_order], self.class_start, room,
+            np.empty(1), True,
+        )  # fmt: skip
+        probabilities = room[0, : len(self.vocab)].astype(np.float64)
+        return probabilities / probabilities.sum()
+
+    def advance(self, word: int, state: RnnState) -> RnnState:
+        """The state after reading the word with this id (-1: one outside the vocabulary)."""
+        return self._score_stream(np.array([word], np.int32), state, None, None)
+
+    # ---- how
+
+    def _distribution_rows(self, n: int) -> np.ndarray:
+        return aligned_zeros((max(n, 16), padded(len(self.vocab)) + 16), self.config.dtype)
+
+    def _outputs(self, hidden, ids, histories, log_prob, bits, room) -> None:
+        """Fill log_prob and bits (views) from the hidden states of ids."""
+        from rnnlm.scoring import distributions, score_outputs
+
+        if log_prob is not None:
+            classes, starts = self._output_classes
+            score_outputs(self.weights, self.shape, hidden, ids, histories, classes, starts, log_prob)
+        if bits is not None:
+            distributions(self.weights, self.shape, hidden, histories, self.class_start, room, bits, False)
+
+    def _histories(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """(n, order): the words before each of ids, or one row of zeros a word that nothing reads."""
+        from rnnlm.scoring import word_histories
+
+        if not self.config.direct:
+            return np.broadcast_to(np.zeros((1, 1), np.int32), (ids.size, 1)).copy()
+        histories = np.empty((ids.size, self.config.direct_order), np.int32)
+        word_histories(ids, before, histories)
+        return histories
+
+    def _score_stream(self, ids, state, log_prob, bits) -> RnnState:
+        """Run one stream; the outputs of a chunk are scored on a second thread while the next runs forward."""
+        from rnnlm.cells.elman import elman_forward
+
+        width = padded(self.config.hidden)
+        running = state.hidden.copy()
+        last_word, history = state.last_word, state.history
+        with ThreadPoolExecutor(1) as pool:
+            pending = []
+            room = self._distribution_rows(16) if bits is not None else None
+            for k in range(0, ids.size, _CHUNK):
+                part = ids[k : k + _CHUNK]
+                hidden = aligned_zeros((part.size, width), self.config.dtype)
+                inputs = np.concatenate([[last_word], part[:-1]]).astype(np.int32)
+                elman_forward(self.weights.U, self.weights.W, inputs, running, hidden, self.config.hidden, self.shape.kind)
+                histories = self._histories(part, history)
+                if log_prob is not None or bits is not None:
+                    scores = log_prob[k : k + _CHUNK] if log_prob is not None else None
+                    entropies = bits[k : k + _CHUNK] if bits is not None else None
+                    if part.size < _CHUNK and not pending:
+                        self._outputs(hidden, part, histories, scores, entropies, room)
+                    else:
+                        pending.append(pool.submit(self._outputs, hidden, part, histories, scores, entropies, room))
+                        if len(pending) > 4:
+                            pending.pop(0).result()
+                last_word = int(part[-1])
+                recent = part[::-1][:MAX_DIRECT_ORDER].astype(np.int32)
+                history = np.concatenate([recent, history])[:MAX_DIRECT_ORDER]
+            for job in pending:
+                job.result()
+        if self.config.independent and ids.size and last_word == 0:
+            return self.state_from(CONTEXT_RESET)
+        return RnnState(running, last_word, history)
+
+    def _score_sentences(self, ids, state, log_prob, bits):
+        """Independent sentences, ``_STREAMS`` at a time, those of like length together."""
+        from threadpoolctl import threadpool_limits
+
+        from rnnlm.cells.elman import elman_forward_streams
+
+        ends = np.flatnonzero(ids == 0) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        # the first sentence goes on from the caller's state, what follows the last sentence end is a beginning
+        state = self._score_stream(ids[: ends[0]], state, log_prob[: ends[0]], None if bits is None else bits[: ends[0]])
+        order = 1 + np.argsort(np.diff(np.concatenate([starts, ends[-1:]]))[1:], kind="stable")
+        width, room = padded(self.config.hidden), self._distribution_rows(16) if bits is not None else None
+        initial = state
+        with threadpool_limits(1, "blas"):
+            for k in range(0, order.size, _STREAMS):
+                batch = order[k : k + _STREAMS]
+                longest = int((ends[batch] - starts[batch]).max())
+                inputs = np.full((longest, batch.size), -1, np.int32)
+                for b, s in enumerate(batch):
+                    n = ends[s] - starts[s]
+                    inputs[0, b] = 0
+                    inputs[1:n, b] = ids[starts[s] : ends[s] - 1]
+                hidden = aligned_zeros((longest, batch.size, width), self.config.dtype)
+                states = np.repeat(initial.hidden[None], batch.size, axis=0)
+                elman_forward_streams(
+                    self.weights.U, self.weights.W, inputs, states, hidden, self.config.hidden, self.shape.kind
+                )
+                words = np.concatenate([ids[starts[s] : ends[s]] for s in batch])
+                rows = np.concatenate([hidden[: ends[s] - starts[s], b] for b, s in enumerate(batch)])
+                histories = np.concatenate([self._histories(ids[starts[s] : ends[s]], initial.history) for s in batch])
+                scores, entropies = np.empty(words.size), np.empty(words.size) if bits is not None else None
+                self._outputs(rows, words, histories, scores, entropies, room)
+                at = np.concatenate([np.arange(starts[s], ends[s]) for s in batch])
+                log_prob[at] = scores
+                if bits is not None:
+                    bits[at] = entropies
+        if ends[-1] < ids.size:
+            rest = slice(ends[-1], ids.size)
+            state = self._score_stream(ids[rest], initial, log_prob[rest], None if bits is None else bits[rest])
+        return log_prob, bits, state

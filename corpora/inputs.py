@@ -1,0 +1,202 @@
+"""Where text comes from: files, globs, directories and standard input, plain or compressed.
+
+A path is text as it was typed; ``-`` is standard input.  Compression is known by a file's first
+bytes, never by its name.  Every error is one line that names the path.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
+
+from corpora.errors import CorpusError, FormatError
+
+STDIN = "-"
+
+
+def _open_gzip(file: BinaryIO) -> BinaryIO:
+    import gzip
+
+    return gzip.GzipFile(fileobj=file, mode="rb")
+
+
+def _open_bzip2(file: BinaryIO) -> BinaryIO:
+    import bz2
+
+    return bz2.BZ2File(file, "rb")
+
+
+def _open_xz(file: BinaryIO) -> BinaryIO:
+    import lzma
+
+    return lzma.LZMAFile(file, "rb")
+
+
+COMPRESSED: dict[bytes, tuple[str, Callable[[BinaryIO], BinaryIO]]] = {
+    b"\x1f\x8b": ("gzip", _open_gzip),
+    b"BZh": ("bzip2", _open_bzip2),
+    b"\xfd7zXZ\x00": ("xz", _open_xz),
+}
+NOT_TEXT = {
+    b"\x28\xb5\x2f\xfd": "zstd-compressed; give the text, for example by zstd -dc FILE | ... -",
+    b"PK\x03\x04": "a zip archive; unpack it first",
+}
+UTF8_BOM = b"\xef\xbb\xbf"
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_HEAD = 6  # bytes: the longest of the magic numbers above
+
+
+def expand(paths: Sequence[str]) -> list[str]:
+    """The files that ``paths`` mean, in the order given.
+
+    A directory means all files below it, sorted, without hidden ones; a pattern (``*``, ``?``,
+    ``[...]``, ``**``) the sorted files that it matches; ``-`` stands for itself.
+    Raises CorpusError for what is missing, empty or unreadable.
+    """
+    return [file for path in paths for file in _expand_one(path)]
+
+
+def _expand_one(path: str) -> list[str]:
+    if path == STDIN:
+        return [STDIN]
+    if os.path.isdir(path):
+        return _files_below(path)
+    if os.path.exists(path):
+        return [_readable(path)]
+    if glob.has_magic(path):
+        found = sorted(glob.glob(path, recursive=True))
+        if not found:
+            raise CorpusError(f"{path}: no file matches this pattern")
+        files = [match for match in found if not os.path.isdir(match)]
+        # "texts/*" of nothing but directories means these directories
+        return [_readable(file) for file in files] or [file for match in found for file in _files_below(match)]
+    raise CorpusError(f"{path}: no such file")
+
+
+def _files_below(directory: str) -> list[str]:
+    files = []
+    for folder, subfolders, names in os.walk(directory, onerror=_raise_unreadable):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        files.extend(os.path.join(folder, name) for name in names if not name.startswith("."))
+    if not files:
+        raise CorpusError(f"{directory}: no files in this directory")
+    return [_readable(file) for file in sorted(files)]
+
+
+def _raise_unreadable(error: OSError) -> None:
+    raise CorpusError(f"{error.filename}: {error.strerror or error}")
+
+
+def _readable(path: str) -> str:
+    if not os.access(path, os.R_OK):
+        raise CorpusError(f"{path}: cannot be read (permission denied)")
+    return path
+
+
+def open_text(path: str) -> BinaryIO:
+    """The bytes of a text: decompressed (gzip, bzip2, xz), a UTF-8 byte order mark skipped.
+
+    Raises CorpusError where the file cannot be opened, FormatError for UTF-16, for archives, and,
+    while reading, for damaged compressed data.
+    """
+    raw = _open_raw(path)
+    stream = _Joined(path, _read_exactly(raw, _HEAD), raw, own=path != STDIN)
+    try:
+        for magic, remark in NOT_TEXT.items():
+            if stream.head.startswith(magic):
+                raise FormatError(path, None, remark)
+        for magic, (name, opener) in COMPRESSED.items():
+            if stream.head.startswith(magic):
+                inner = opener(io.BufferedReader(stream, 1 << 18))
+                stream = _Joined(path, b"", inner, own=True, beneath=stream, compression=name)
+                stream.head = _read_exactly(stream, _HEAD)
+                break
+        if stream.head.startswith(UTF16_BOMS):
+            raise FormatError(path, None, "UTF-16 text; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)")
+        stream.head = stream.head.removeprefix(UTF8_BOM)
+    except BaseException:
+        stream.close()
+        raise
+    return io.BufferedReader(stream, 1 << 16)
+
+
+def text_chunks(path: str, size: int = 1 << 20) -> Iterator[bytes]:
+    """The bytes of a text in pieces of at most ``size``."""
+    with open_text(path) as file:
+        while piece := file.read(size):
+            yield piece
+
+
+def text_size(paths: Sequence[str]) -> int | None:
+    """Bytes of these files on the disk, for a progress bar; None where a pipe or standard input is among them."""
+    total = 0
+    for path in paths:
+        if path == STDIN or not os.path.isfile(path):
+            return None
+        total += os.path.getsize(path)
+    return total
+
+
+def _open_raw(path: str) -> BinaryIO:
+    if path == STDIN:
+        return sys.stdin.buffer
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise CorpusError(f"{path}: {error.strerror or error}") from error
+
+
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
+    """``size`` bytes, fewer only at the end: a pipe may give one byte at a time."""
+    pieces = []
+    while size > 0 and (piece := file.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+class _Joined(io.RawIOBase):
+    """The bytes ``head`` that were read ahead, then what is left of ``file``; its errors name the path."""
+
+    def __init__(self, path, head, file, *, own, beneath=None, compression=None):
+        super().__init__()
+        self.path, self.head, self.compression = path, head, compression
+        self._file, self._own, self._beneath = file, own, beneath
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        if self.head:
+            size = min(len(buffer), len(self.head))
+            buffer[:size] = self.head[:size]
+            self.head = self.head[size:]
+            return size
+        try:
+            return self._file.readinto(buffer) or 0
+        except FormatError:
+            raise
+        except (EOFError, OSError, zlib.error) as error:
+            raise self._error(error) from error
+        except Exception as error:  # lzma.LZMAError, whose module is loaded for .xz only
+            if self.compression is None:
+                raise
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> FormatError:
+        reason = getattr(error, "strerror", None) or str(error)
+        damaged = f"damaged or cut-short {self.compression} data: " if self.compression else ""
+        return FormatError(self.path, None, damaged + reason)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            if self._own:
+                self._file.close()
+            if self._beneath is not None:
+                self._beneath.close()

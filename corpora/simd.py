@@ -1,0 +1,370 @@
+"""The two inner loops of every network here, on LLVM vectors held in registers.
+
+``add_scaled_rows`` is a vector times a matrix, ``dot_rows`` a matrix times a vector; forward steps,
+errors, weight updates and scores are made of them.  Both take float32 or float64 arrays of any shape
+as flat, C-contiguous memory with a position, so that a row costs no array header; or bare pointers
+(``pointer(array)``), which inner functions are given because Numba counts references to arrays, with an
+atomic instruction each time one is named.  Whoever makes a pointer keeps its array alive.
+
+Rows are ``padded(n)`` long: a multiple of 16 elements, zero beyond the first n.  ``dot_rows`` reads
+rows eight at a time: matrices from ``padded_matrix`` have the zero rows that this needs at their end.
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from corpora.jit import kernel
+
+PAD = 16  # elements: one AVX-512 register of float32
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+# one register: wider vectors would be split and spilled, narrower ones leave the machine idle
+_VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+
+
+def padded(n: int) -> int:
+    """The length of a row of n elements in memory."""
+    return (n + PAD - 1) // PAD * PAD
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype) -> np.ndarray:
+    """Zeros that begin at a multiple of 64 bytes: a cache line, and the widest vector."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def padded_matrix(values: np.ndarray, dtype=None) -> np.ndarray:
+    """A copy of ``values`` (n, m) as (padded(n) + 16, padded(m)), zero outside."""
+    n, m = values.shape
+    out = aligned_zeros((padded(n) + PAD, padded(m)), dtype or values.dtype)
+    out[:n, :m] = values
+    return out
+
+
+# ---- LLVM helpers: pointers, loads, stores, one vector type an element type
+
+
+def _element(array_type):
+    return (ir.FloatType(), 4) if array_type.dtype == types.float32 else (ir.DoubleType(), 8)
+
+
+def _vector(array_type) -> tuple[ir.VectorType, int]:
+    element, size = _element(array_type)
+    lanes = _VECTOR_BYTES // size
+    return ir.VectorType(element, lanes), lanes
+
+
+def _data(context, builder, array_type, value):
+    if isinstance(array_type, types.CPointer):
+        return value
+    return context.make_array(array_type)(context, builder, value).data
+
+
+def _load(builder, pointer, index, vector):
+    at = builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
+    return builder.load(at, align=4)
+
+
+def _store(builder, value, pointer, index):
+    at = builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer())
+    builder.store(value, at, align=4)
+
+
+def _fma(builder, x, y, z):
+    name = f"llvm.fma.v{x.type.count}f{32 if x.type.element == ir.FloatType() else 64}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.type, [x.type] * 3), name)
+    return builder.call(function, [x, y, z])
+
+
+def _splat(builder, scalar, vector):
+    undefined = ir.Constant(vector, ir.Undefined)
+    one = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
+
+
+def _pairwise(builder, a, b):
+    """Sums of neighbouring lanes: those of a in the lower half, those of b in the upper."""
+    lanes = a.type.count
+    mask = ir.VectorType(_I32, lanes)
+    even = builder.shuffle_vector(a, b, ir.Constant(mask, list(range(0, 2 * lanes, 2))))
+    odd = builder.shuffle_vector(a, b, ir.Constant(mask, list(range(1, 2 * lanes, 2))))
+    return builder.fadd(even, odd)
+
+
+def _constant(n: int):
+    return ir.Constant(_I64, n)
+
+
+@intrinsic
+def pointer(typing_context, a):
+    """The address of an array's first element, typed."""
+
+    def code(context, builder, signature, args):
+        return _data(context, builder, signature.args[0], args[0])
+
+    return types.CPointer(a.dtype)(a), code
+
+
+@intrinsic
+def scalar(typing_context, a, value):
+    """``value`` as an element of ``a``: constants written with it keep float32 sums float32."""
+
+    def code(context, builder, signature, args):
+        return context.cast(builder, args[1], signature.args[1], signature.return_type)
+
+    return a.dtype(a, value), code
+
+
+@intrinsic
+def load(typing_context, a, i):
+    """``a.flat[i]`` without wrap-around."""
+
+    def code(context, builder, signature, args):
+        return builder.load(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]))
+
+    return a.dtype(a, types.int64), code
+
+
+@intrinsic
+def store(typing_context, a, i, value):
+    """``a.flat[i] = value`` without wrap-around."""
+
+    def code(context, builder, signature, args):
+        builder.store(args[2], builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64, a.dtype), code
+
+
+@intrinsic
+def _lanes(typing_context, a):
+    """Elements in a vector of this array's type: a constant."""
+
+    def code(context, builder, signature, args):
+        return _constant(_vector(signature.args[0])[1])
+
+    return types.int64(a), code
+
+
+# vectors of a row that are summed at once: as many registers as leave room for the factors
+_BLOCK = 8 if _VECTOR_BYTES == 64 else 4
+
+
+def _scaled_rows_block(n_vectors: int, n_sums: int):
+    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_j a[a0 + q*a_next + j*step] * M[m0 + j*ld:], j < n."""
+    unroll = max(1, 8 // (n_vectors * n_sums))  # eight chains of fused multiply-adds hide their latency
+
+    @intrinsic
+    def block(typing_context, y, y0, y_next, a, a0, a_next, step, M, m0, ld, n):
+        def code(context, builder, signature, args):
+            vector, lanes = _vector(signature.args[0])
+            y_data, a_data, m_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 3, 7))
+            y0, y_next, a0, a_next, step, m0, ld, n = (args[i] for i in (1, 2, 4, 5, 6, 8, 9, 10))
+            zero = ir.Constant(vector, [0.0] * lanes)
+            places = [
+                [builder.add(builder.add(y0, builder.mul(y_next, _constant(q))), _constant(k * lanes))
+                 for k in range(n_vectors)]
+                for q in range(n_sums)
+            ]  # fmt: skip
+            sums = [
+                [[cgutils.alloca_once(builder, vector) for _ in range(n_vectors)] for _ in range(n_sums)]
+                for _ in range(unroll)
+            ]
+            for u in range(unroll):
+                for q in range(n_sums):
+                    for k in range(n_vectors):
+                        first = _load(builder, y_data, places[q][k], vector) if u == 0 else zero
+                        builder.store(first, sums[u][q][k])
+
+            def add(j, u):
+                at = builder.add(a0, builder.mul(j, step))
+                factors = []
+                for q in range(n_sums):
+                    place = builder.add(at, builder.mul(a_next, _constant(q)))
+                    factors.append(_splat(builder, builder.load(builder.gep(a_data, [place])), vector))
+                row = builder.add(m0, builder.mul(j, ld))
+                for k in range(n_vectors):
+                    part = _load(builder, m_data, builder.add(row, _constant(k * lanes)), vector)
+                    for q in range(n_sums):
+                        total = _fma(builder, factors[q], part, builder.load(sums[u][q][k]))
+                        builder.store(total, sums[u][q][k])
+
+            whole = builder.sdiv(n, _constant(unroll))
+            with cgutils.for_range(builder, whole, intp=_I64) as loop:
+                for u in range(unroll):
+                    add(builder.add(builder.mul(loop.index, _constant(unroll)), _constant(u)), u)
+            if unroll > 1:
+                done = builder.mul(whole, _constant(unroll))
+                with cgutils.for_range(builder, builder.sub(n, done), intp=_I64) as loop:
+                    add(builder.add(done, loop.index), 0)
+            for q in range(n_sums):
+                for k in range(n_vectors):
+                    total = builder.load(sums[0][q][k])
+                    for u in range(1, unroll):
+                        total = builder.fadd(total, builder.load(sums[u][q][k]))
+                    _store(builder, total, y_data, places[q][k])
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(y, i, i, a, i, i, i, M, i, i, i), code
+
+    return block
+
+
+_1, _2, _3, _4, _5, _6, _7, _8 = (_scaled_rows_block(k, 1) for k in range(1, 9))
+_1x2, _2x2, _3x2, _4x2, _5x2, _6x2, _7x2, _8x2 = (_scaled_rows_block(k, 2) for k in range(1, 9))
+
+
+@kernel
+def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
+    """y[y0 : y0+width] += sum_{j<n} a[a0 + j*step] * M[m0 + j*ld : +width], all flat; width a multiple of 16.
+
+    Each block of columns stays in registers over all n rows.
+    """
+    lanes = _lanes(y)
+    left = width // lanes
+    while left >= _BLOCK:
+        if _BLOCK == 8:
+            _8(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+        else:
+            _4(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+        y0 += _BLOCK * lanes
+        m0 += _BLOCK * lanes
+        left -= _BLOCK
+    if left == 7:
+        _7(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    elif left == 6:
+        _6(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    elif left == 5:
+        _5(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    elif left == 4:
+        _4(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    elif left == 3:
+        _3(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    elif left == 2:
+        _2(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    elif left == 1:
+        _1(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+
+
+@kernel
+def _add_scaled_rows_to_two(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n, width):
+    lanes = _lanes(y)
+    left = width // lanes
+    while left >= _BLOCK:
+        if _BLOCK == 8:
+            _8x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        else:
+            _4x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        y0 += _BLOCK * lanes
+        m0 += _BLOCK * lanes
+        left -= _BLOCK
+    if left == 7:
+        _7x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif left == 6:
+        _6x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif left == 5:
+        _5x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif left == 4:
+        _4x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif left == 3:
+        _3x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif left == 2:
+        _2x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif left == 1:
+        _1x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+
+
+@kernel
+def add_scaled_rows_to_each(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, n, width):
+    """For q < n_y: y[y0 + q*y_next : +width] += sum_{j<n} a[a0 + q*a_next + j*step] * M[m0 + j*ld : +width].
+
+    A matrix product: rows of y go in pairs, so that each part of M that is read serves two of them.
+    """
+    for q in range(0, n_y - 1, 2):
+        _add_scaled_rows_to_two(
+            y, y0 + q * y_next, y_next, a, a0 + q * a_next, a_next, step, M, m0, ld, n, width
+        )
+    if n_y & 1:
+        q = n_y - 1
+        add_scaled_rows(y, y0 + q * y_next, a, a0 + q * a_next, step, M, m0, ld, n, width)
+
+
+def _dot_8_rows_block(n_vectors: int):
+    """out[o0 + q*o_next + r] = M[m0 + r*ld : +width] . x[x0 + q*x_next : +width] for r < 8, q < n_vectors."""
+
+    @intrinsic
+    def block(typing_context, out, o0, o_next, M, m0, ld, x, x0, x_next, width):
+        def code(context, builder, signature, args):
+            vector, lanes = _vector(signature.args[0])
+            out_data, m_data, x_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
+            o0, o_next, m0, ld, x0, x_next, width = (args[i] for i in (1, 2, 4, 5, 7, 8, 9))
+            sums = [[cgutils.alloca_once(builder, vector) for _ in range(8)] for _ in range(n_vectors)]
+            for s in sum(sums, []):
+                builder.store(ir.Constant(vector, [0.0] * lanes), s)
+            rows = [builder.add(m0, builder.mul(ld, _constant(r))) for r in range(8)]
+            with cgutils.for_range(builder, builder.sdiv(width, _constant(lanes)), intp=_I64) as loop:
+                i = builder.mul(loop.index, _constant(lanes))
+                parts = []
+                for q in range(n_vectors):
+                    place = builder.add(x0, builder.mul(x_next, _constant(q)))
+                    parts.append(_load(builder, x_data, builder.add(place, i), vector))
+                for r in range(8):
+                    row = _load(builder, m_data, builder.add(rows[r], i), vector)
+                    for q in range(n_vectors):
+                        builder.store(_fma(builder, row, parts[q], builder.load(sums[q][r])), sums[q][r])
+            for q in range(n_vectors):
+                place = builder.add(o0, builder.mul(o_next, _constant(q)))
+                vectors, lanes_a_row = [builder.load(s) for s in sums[q]], lanes
+                while lanes_a_row > 1:
+                    if len(vectors) == 1:
+                        vectors = vectors * 2
+                    vectors = [_pairwise(builder, *pair) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
+                    lanes_a_row //= 2
+                for k, v in enumerate(vectors):
+                    if lanes > 8:  # 16 lanes: the eight results stand twice
+                        v = builder.shuffle_vector(v, v, ir.Constant(ir.VectorType(_I32, 8), list(range(8))))
+                    _store(builder, v, out_data, builder.add(place, _constant(k * lanes)))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(out, i, i, M, i, i, x, i, i, i), code
+
+    return block
+
+
+_dot_8_rows, _dot_8_rows_x2 = _dot_8_rows_block(1), _dot_8_rows_block(2)
+
+
+@kernel
+def dot_rows(out, o0, M, m0, ld, n, x, x0, width):
+    """out[o0 + r] = M[m0 + r*ld : +width] . x[x0 : +width] for r < n, all flat; width a multiple of 16.
+
+    Eight rows at a time: up to 7 elements of ``out`` beyond n are overwritten, and as many rows of M read.
+    """
+    for r in range(0, n, 8):
+        _dot_8_rows(out, o0 + r, 0, M, m0 + r * ld, ld, x, x0, 0, width)
+
+
+@kernel
+def dot_rows_each(out, o0, o_next, M, m0, ld, n, x, x0, x_next, n_x, width):
+    """For q < n_x: out[o0 + q*o_next + r] = M[m0 + r*ld : +width] . x[x0 + q*x_next : +width] for r < n.
+
+    A matrix product, two rows of x at a time; o_next leaves room for 7 elements too many.
+    """
+    for q in range(0, n_x - 1, 2):
+        for r in range(0, n, 8):
+            _dot_8_rows_x2(
+                out, o0 + q * o_next + r, o_next, M, m0 + r * ld, ld, x, x0 + q * x_next, x_next, width
+            )
+    if n_x & 1:
+        q = n_x - 1
+        dot_rows(out, o0 + q * o_next, M, m0, ld, n, x, x0 + q * x_next, width)

@@ -1,0 +1,255 @@
+"""Text encoded once to word ids: a vocabulary is learnt from it, or given.
+
+Tokens are what spaces and tabs separate (after the tokenizer), every line ends in ``</s>`` (id 0),
+empty lines and a last line without newline as well.  A literal ``</s>`` in the text is a sentence
+end, too, as in the C tools; a literal ``<unk>`` is the unknown word; ``<s>`` is a word like others.
+Carriage returns are dropped; NUL and bytes that are not UTF-8 are parts of words.
+
+The text is read once, in pieces that threads encode as they come free, each thread into a hash table
+of its own.  The tables are merged by first appearance, so that the number of threads cannot be seen
+in the result.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+
+from corpora.chunks import PADDING, ChunkReader
+from corpora.errors import CorpusError
+from corpora.inputs import expand, text_size
+from corpora.spool import Spool
+from corpora.tokenize import Tokenizer
+from corpora.vocab import UNK, Vocab, WordList
+from corpora.vocab_order import select
+
+CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
+_WORTH_THREADS = 1 << 23  # bytes of text
+_SCAN_BLOCK = 1 << 20  # ids
+
+
+class TokenStream:
+    """An encoded text.
+
+    ids (n_tokens,) int32, in memory or mapped from a file, 0: ``</s>``, -1: not in the vocabulary.
+    n_oov counts the words that are not in the vocabulary, be they -1 or ``<unk>`` in ids.
+    text_bytes is the size of the text, decompressed.  ``close`` (or leaving the context) gives the
+    ids back; their file is gone by then, whatever happens to the process.
+    """
+
+    def __init__(self, spool: Spool, vocab: Vocab, n_sentences: int, n_oov: int, text_bytes: int):
+        self._spool = spool
+        self.ids = spool.array()
+        self.vocab = vocab
+        self.n_tokens = self.ids.size
+        self.n_sentences, self.n_oov, self.text_bytes = n_sentences, n_oov, text_bytes
+
+    def sentence_ends(self) -> np.ndarray:
+        """The positions (n_sentences,) int64 of the sentence ends."""
+        ends = [np.flatnonzero(block == 0) + start for start, block in self._blocks()]
+        return np.concatenate(ends).astype(np.int64)
+
+    def counts(self) -> np.ndarray:
+        """How often each word of the vocabulary is in this text, (V,) int64."""
+        counts = np.zeros(len(self.vocab), np.int64)
+        for _, block in self._blocks():
+            counts += np.bincount(block[block >= 0], minlength=counts.size)
+        return counts
+
+    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        for start in range(0, self.n_tokens, _SCAN_BLOCK):
+            yield start, self.ids[start : start + _SCAN_BLOCK]
+
+    def close(self) -> None:
+        self.ids = None
+        self._spool.close()
+
+    def __enter__(self) -> TokenStream:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+
+def encode(
+    paths: Sequence[str],
+    tokenizer: Tokenizer,
+    vocab: Vocab | None = None,
+    *,
+    min_count: int = 1,
+    max_vocab: int | None = None,
+    order: str = "first",
+    keep_oov: bool = False,
+    threads: int | None = None,
+    tmp: str | None = None,
+    progress: Callable[[int], object] | None = None,
+    chunk_size: int = CHUNK,
+) -> TokenStream:
+    """Encode texts (files, patterns, directories, ``-``), one after the other.
+
+    Without ``vocab`` it is learnt from this text: ``Vocab.from_counts`` says what ``min_count``,
+    ``max_vocab`` and ``order`` do.  With it, a word that it lacks gets the id of its ``<unk>``, or
+    -1 if it has none or with ``keep_oov``.
+    ``threads``: as many as there are processors, or fewer for small texts, if not given.
+    ``tmp``: where ids beyond 256 MiB are kept.  ``progress``: called with numbers of bytes read.
+    Raises CorpusError for input that cannot be read and for a text without words.
+    """
+    files = expand(paths)
+    if not files:
+        raise CorpusError("no text is given")
+    size = text_size(files)
+    threads = threads or _default_threads(size)
+    reader = ChunkReader(files, chunk_size, whole_lines=not tokenizer.is_identity, progress=progress)
+    # a token takes a byte at least; twice that for compressed files, which are larger than they say
+    spool = Spool(tmp, at_most=None if size is None else 2 * size + len(files))
+    try:
+        shards = _Shards(reader, tokenizer, vocab, keep_oov)
+        pieces = []  # (shard, tokens) of each piece, in order
+        n_sentences = n_oov = n_tokens = 0
+        with closing(_in_order(shards.encode, reader, threads)) as results:
+            for shard, ids, sentences, unknown in results:
+                spool.append(ids)
+                shards.give_back(ids)
+                pieces.append((shard, ids.size))
+                n_tokens, n_sentences, n_oov = n_tokens + ids.size, n_sentences + sentences, n_oov + unknown
+        if n_tokens == n_sentences:
+            raise CorpusError(f"{', '.join(paths)}: no words")
+        if vocab is None:
+            vocab, new_ids, n_oov = _learnt(shards.tables, min_count, max_vocab, order)
+            _replace(spool.array(), pieces, new_ids, threads)
+        return TokenStream(spool, vocab, n_sentences, n_oov, reader.text_bytes)
+    except BaseException:
+        spool.close()
+        raise
+
+
+def _default_threads(size: int | None) -> int:
+    if size is not None and size < _WORTH_THREADS:
+        return 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, 8)  # reading and merging are one thread's work: more do not help
+
+
+class _Shards:
+    """Encodes pieces of text, each thread with its own table, or all with that of a vocabulary."""
+
+    def __init__(self, reader: ChunkReader, tokenizer: Tokenizer, vocab: Vocab | None, keep_oov: bool):
+        from corpora.word_table import WordTable
+
+        self._new_table = WordTable
+        self._reader, self._tokenizer = reader, tokenizer
+        self._given = None if vocab is None else WordTable.of(vocab.words)
+        self._missing = -1 if vocab is None or keep_oov else vocab.unk_id
+        self._thread = threading.local()
+        self._lock = threading.Lock()
+        self._out: deque[np.ndarray] = deque()
+        self.tables: list[WordTable] = []
+
+    def encode(self, number: int, buffer: bytearray, n: int) -> tuple[int, np.ndarray, int, int]:
+        """Piece ``number``: the shard, its ids (to be given back), of them sentence ends, and the words missing.
+
+        A thread must get its pieces in the order of the text.
+        """
+        mine = self._thread
+        if not hasattr(mine, "shard"):
+            self._enter(mine)
+        if self._tokenizer.is_identity:
+            text = np.frombuffer(buffer, np.uint8)
+        else:
+            tokens = self._tokenizer.split(bytes(memoryview(buffer)[:n]))
+            text, n = np.frombuffer(tokens + bytes(PADDING), np.uint8), len(tokens)
+        try:
+            out = self._out.pop()
+        except IndexError:
+            out = np.empty(0, np.int32)
+        if out.size < n:
+            out = np.empty(max(n, CHUNK), np.int32)  # all bytes may be newlines; pages that are not used cost nothing
+        n_tokens, unknown = mine.table.encode(
+            text, n, out, first_base=number << 32, learn=self._given is None, missing=self._missing
+        )
+        del text
+        self._reader.give_back(buffer)
+        ids = out[:n_tokens]
+        return mine.shard, ids, n_tokens - np.count_nonzero(ids), unknown
+
+    def give_back(self, ids: np.ndarray) -> None:
+        """The array of a piece's ids can be used again."""
+        self._out.append(ids.base)
+
+    def _enter(self, mine: threading.local) -> None:
+        mine.table = self._new_table() if self._given is None else self._given
+        with self._lock:
+            mine.shard = len(self.tables)
+            self.tables.append(mine.table)
+
+
+def _in_order(encode_piece: Callable, reader: ChunkReader, threads: int) -> Iterator[tuple]:
+    """The results for all pieces in the order of the text.  Reading stays in this thread, where Ctrl-C arrives."""
+    if threads == 1:
+        for number, (buffer, n) in enumerate(reader):
+            yield encode_piece(number, buffer, n)
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="encode")
+    try:
+        pending = deque()
+        for number, (buffer, n) in enumerate(reader):
+            pending.append(pool.submit(encode_piece, number, buffer, n))
+            if len(pending) > threads + 2:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _learnt(tables: list, min_count: int, max_vocab: int | None, order: str) -> tuple[Vocab, list[np.ndarray], int]:
+    """The vocabulary of all tables; for each table the final id of each of its ids; the number of words replaced."""
+    whole, *others = tables
+    ids_in_whole = [np.arange(len(whole)), *(whole.merge(table) for table in others)]
+    n = len(whole)
+    appeared = np.argsort(whole.first_places, kind="stable")  # ids; </s> stays first: 0 is the earliest place
+    rank = np.empty(n, np.int64)
+    rank[appeared] = np.arange(n)
+    counts = whole.counts[appeared]
+    unk = whole.find(UNK)
+    n_unk = int(whole.counts[unk]) if unk >= 0 else 0
+    chosen, new_counts, new_id = select(
+        counts,
+        0,
+        int(rank[unk]) if unk >= 0 else -1,
+        min_count=min_count,
+        max_size=max_vocab,
+        order=order,
+        n_words=n,
+    )
+    if chosen.max() == n:  # a new <unk>
+        whole.add(WordList.of([UNK]))
+        appeared = np.append(appeared, n)
+    vocab = Vocab(whole.words(appeared[chosen]), new_counts)
+    n_replaced = int(new_counts[vocab.unk_id]) - n_unk if vocab.unk_id >= 0 else 0
+    final = new_id[rank]
+    return vocab, [final[ids] for ids in ids_in_whole], n_replaced
+
+
+def _replace(ids: np.ndarray, pieces: list[tuple[int, int]], new_ids: list[np.ndarray], threads: int) -> None:
+    """Replace each shard's own ids in the pieces that it encoded."""
+    from corpora.encode import replace_ids
+
+    ends = np.cumsum([size for _, size in pieces]).tolist()
+
+    def replace(start: int) -> None:
+        for (shard, size), end in list(zip(pieces, ends, strict=True))[start::threads]:
+            replace_ids(ids[end - size : end], new_ids[shard])
+
+    if threads == 1 or len(pieces) == 1:
+        for start in range(threads):
+            replace(start)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(replace, range(threads)))

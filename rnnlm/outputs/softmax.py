@@ -1,0 +1,101 @@
+"""Softmax over a group of rows: all words, the classes, or the words of one class.
+
+Mikolov et al. (2011), eq. 4-5: P(w | s) = P(class of w | s) P(w | class of w, s).
+T tokens, n rows in the group; ``width`` elements a row of the matrix and of the layer below.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from corpora.jit import exp, kernel
+from corpora.simd import add_scaled_rows, add_scaled_rows_to_each, dot_rows, dot_rows_each, load, scalar, store
+
+TILE = 48  # rows of a matrix that stay in the nearest cache while all tokens of a segment use them
+
+
+@kernel
+def row_scores(M, m0, n, X, x0, n_tokens, width, S, stride):
+    """S[t, r] = M[m0 + r] . X[x0 + t] for t < n_tokens, r < n; S is flat with rows of ``stride``."""
+    for tile in range(0, n, TILE):
+        size = min(TILE, n - tile)
+        m = (m0 + tile) * width
+        dot_rows_each(S, tile, stride, M, m, width, size, X, x0 * width, width, n_tokens, width)
+
+
+@kernel
+def softmax_error(S, s0, n, target):
+    """S[s0 : s0+n] = onehot(target) - softmax(S), flat; returns the natural log probability of the target."""
+    top = load(S, s0)
+    for i in range(1, n):
+        top = max(top, load(S, s0 + i))
+    log_prob = np.float64(load(S, s0 + target) - top)
+    total = 0.0
+    part = scalar(S, 0.0)
+    for i in range(n):
+        e = exp(load(S, s0 + i) - top)
+        store(S, s0 + i, e)
+        part += e
+    total += part
+    factor = scalar(S, -1.0 / total)
+    for i in range(n):
+        store(S, s0 + i, load(S, s0 + i) * factor)
+    store(S, s0 + target, load(S, s0 + target) + scalar(S, 1.0))
+    return log_prob - math.log(total)
+
+
+@kernel
+def log_softmax_at(S, s0, n, target):
+    """The natural log of softmax(S[s0 : s0+n])[target]; S is overwritten."""
+    top = load(S, s0)
+    for i in range(1, n):
+        top = max(top, load(S, s0 + i))
+    log_prob = np.float64(load(S, s0 + target) - top)
+    part = scalar(S, 0.0)
+    for i in range(n):
+        part += exp(load(S, s0 + i) - top)
+    return log_prob - math.log(np.float64(part))
+
+
+@kernel
+def correct_scores(S, t, stride, n_padded, X, x0, scaled, gram, width):
+    """Bring the scores of token t up to date with the updates that tokens 0..t-1 of the segment have made.
+
+    After them the matrix is M + sum_u alpha e_u x_u', so s_t = M x_t + sum_u alpha (x_u . x_t) e_u: exact, and
+    the matrix itself is written once a segment instead of once a token.  Rows 0..t-1 of S hold e_u already.
+    """
+    if t > 0:
+        dot_rows(gram, 0, scaled, 0, width, t, X, (x0 + t) * width, width)
+        add_scaled_rows(S, t * stride, gram, 0, 1, S, 0, stride, t, n_padded)
+
+
+@kernel
+def backward_and_update(M, m0, n, X, x0, E, e0, n_tokens, width, S, stride, n_padded, scaled, gram, decay):
+    """E[e0 + t] = the error of X[x0 + t], and the rows' update, with S[t] the softmax errors of the segment.
+
+    M += sum_t alpha e_t x_t', with the shrinkage 1 - decay at the last token, as if done token by token:
+    E[t] = e_t' M + sum_{u<t} alpha (e_t . e_u) x_u.  ``scaled`` (T, width) holds alpha x_t.
+    Elements n to n_padded of each row of S must be zero.
+    """
+    for t in range(n_tokens):
+        for i in range((e0 + t) * width, (e0 + t + 1) * width):
+            store(E, i, scalar(E, 0.0))
+        if t > 0:
+            dot_rows(gram, 0, S, 0, stride, t, S, t * stride, n_padded)
+            add_scaled_rows(E, (e0 + t) * width, gram, 0, 1, scaled, 0, width, t, width)
+    last = n_tokens - 1
+    keep = scalar(M, 1.0) - decay
+    shrinks = keep != scalar(M, 1.0)
+    for tile in range(0, n, TILE):
+        size = min(TILE, n - tile)
+        m = (m0 + tile) * width
+        add_scaled_rows_to_each(E, e0 * width, width, n_tokens, S, tile, stride, 1, M, m, width, size, width)
+        if shrinks:
+            for i in range(m, m + size * width):
+                store(M, i, load(M, i) * keep)
+            for t in range(last):
+                for i in range(t * stride + tile, t * stride + tile + size):
+                    store(S, i, load(S, i) * keep)
+        add_scaled_rows_to_each(M, m, width, size, S, tile, 1, stride, scaled, 0, width, n_tokens, width)

@@ -1,0 +1,209 @@
+"""Epochs, the learning-rate schedule, checkpoints: training as rnnlm 0.4b does it, and so that nothing is lost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from corpora.errors import CorpusError
+from rnnlm.arrays import CONTEXT_START, Scratch, Shape, State
+from rnnlm.config import TrainConfig
+from rnnlm.model import LOG10_E, RecurrentLM, RnnState
+
+CHUNK = 10_000  # words between two looks at the clock; part of the result, as blocks of updates end there
+LOG2_E = math.log2(math.e)
+
+
+class Diverged(CorpusError):
+    """Training produced a number that is not finite."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One pass over the training text.  Entropies in bits a word; alpha is the rate that the epoch used."""
+
+    epoch: int
+    alpha: float
+    train_entropy: float
+    valid_entropy: float | None
+    valid_perplexity: float | None
+    words: int
+    words_per_second: float
+    seconds: float
+    kept: bool
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass
+class Progress:
+    """Where a run stands: with the weights and the State, all that it takes to go on bit for bit."""
+
+    epoch: int = 0
+    position: int = 0  # words of the epoch that are done
+    alpha: float = 0.1
+    halving: bool = False
+    last_log10_prob: float = -1e8  # of the validation text in the epoch before (0.4b begins with this number)
+    best_log10_prob: float = -math.inf
+    log_prob: float = 0.0  # natural, of the epoch's words so far
+    scored: int = 0  # how many of them are in the vocabulary
+    seconds: float = 0.0  # spent in this epoch before the last interruption
+    finished: bool = False
+
+
+class Trainer:
+    """Fits a model to ids in place.
+
+    ``train`` (n,) and ``valid`` (m,) int32, -1 for words outside the vocabulary; ``valid`` None: no schedule, every
+    epoch is kept.  ``keep()`` is called when the weights are the best so far, ``recall()`` must bring them back; by
+    default they are copied in memory.  ``on_chunk(trainer)`` is called every 10,000 words; what it raises passes
+    through, with the model and ``progress`` in a state that ``checkpoint`` can save.
+    """
+
+    def __init__(
+        self,
+        model: RecurrentLM,
+        config: TrainConfig,
+        train: np.ndarray,
+        valid: np.ndarray | None,
+        *,
+        on_chunk: Callable[[Trainer], None] | None = None,
+        keep: Callable[[], None] | None = None,
+        recall: Callable[[], None] | None = None,
+    ):
+        self.model, self.config, self.train, self.valid = model, config, train, valid
+        self.on_chunk = on_chunk or (lambda trainer: None)
+        self._copy = None
+        self.keep, self.recall = keep or self._keep_copy, recall or self._recall_copy
+        self.shape = Shape.of(model.config, model.class_start, config.bptt, config.bptt_block)
+        dtype = np.dtype(model.config.dtype)
+        self.state = State.create(self.shape, dtype)
+        self.scratch = Scratch.create(self.shape, dtype)
+        self.progress = Progress(alpha=config.alpha)
+        self.started = time.perf_counter()
+        self.began_at = 0  # position at which the clock was started
+
+    def _keep_copy(self) -> None:
+        if self._copy is None:
+            self._copy = self.model.weights.copy()
+        else:
+            self._copy.assign(self.model.weights)
+
+    def _recall_copy(self) -> None:
+        # 0.4b forgets to bring back the direct connections
+        kept = self._copy._replace(D=self.model.weights.D) if self.config.compatible else self._copy
+        self.model.weights.assign(kept)
+
+    # ---- numbers for whoever watches
+
+    @property
+    def exact(self) -> bool:
+        """Whether every operation is done in 0.4b's order: only float64 can follow it."""
+        return self.config.compatible and self.model.config.dtype == "float64"
+
+    @property
+    def words_per_second(self) -> float:
+        elapsed = time.perf_counter() - self.started
+        return (self.progress.position - self.began_at) / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def train_entropy(self) -> float:
+        """Bits a word of the epoch so far.  0.4b counts the end of the file as a word, once an epoch."""
+        done = self.progress.position == self.train.size
+        n = self.progress.position + done if self.config.compatible else self.progress.scored
+        return -self.progress.log_prob * LOG2_E / max(1, n)
+
+    # ---- learning
+
+    def learn(self, ids: np.ndarray) -> None:
+        """Learn from the next words and add their log probability to the epoch's."""
+        from rnnlm.exact import learn_stream_exact
+        from rnnlm.online import learn_stream
+
+        learn = learn_stream_exact if self.exact else learn_stream
+        real = np.dtype(self.model.config.dtype).type
+        log_prob = np.empty(ids.size)
+        learn(
+            self.model.weights, self.state, self.scratch, self.shape, np.ascontiguousarray(ids, np.int32),
+            self.model.class_of_word, self.model.class_start,
+            real(self.progress.alpha), real(self.config.beta), real(self.config.gradient_cutoff), log_prob,
+        )  # fmt: skip
+        total = float(log_prob.sum())
+        if not math.isfinite(total):
+            raise Diverged(
+                f"training diverged in epoch {self.progress.epoch} near word {self.progress.position}: "
+                f"lower --alpha ({self.config.alpha:g}) or --gradient-cutoff ({self.config.gradient_cutoff:g})"
+            )
+        self.progress.log_prob += total
+        self.progress.scored += int(np.count_nonzero(ids >= 0))
+        self.progress.position += ids.size
+
+    def validate(self) -> tuple[float, int, RnnState]:
+        """(log10 probability, words in the vocabulary, state after the text) of the validation text."""
+        state = self.model.state_from(CONTEXT_START)
+        if self.config.compatible:  # 0.4b goes on with the features of the training text's last words
+            state = RnnState(state.hidden, 0, self.state.history.copy())
+        log_prob, _, state = self.model.log_probs(self.valid, state)
+        return float(log_prob.sum()) * LOG10_E, int(np.count_nonzero(self.valid >= 0)), state
+
+    def fit(self) -> Iterator[EpochReport]:
+        """Train until the validation text stops improving; a report after each epoch."""
+        progress, config = self.progress, self.config
+        while not progress.finished and progress.epoch < config.max_epochs:
+            if progress.position == 0:
+                self.state.start_text(self.model.config.hidden, CONTEXT_START)
+                progress.log_prob, progress.scored, progress.seconds = 0.0, 0, 0.0
+            self.started, self.began_at = time.perf_counter(), progress.position
+            while progress.position < self.train.size:
+                self.on_chunk(self)
+                self.learn(self.train[progress.position : progress.position + CHUNK])
+            self.on_chunk(self)
+            yield self._finish_epoch()
+
+    def _finish_epoch(self) -> EpochReport:
+        progress, config = self.progress, self.config
+        seconds = progress.seconds + time.perf_counter() - self.started
+        train_entropy, alpha, kept = self.train_entropy, progress.alpha, True
+        valid_entropy = None
+        if self.valid is None:
+            self.keep()
+        else:
+            log10_prob, n, state = self.validate()
+            if not math.isfinite(log10_prob):
+                raise Diverged(f"training diverged in epoch {progress.epoch}: lower --alpha ({config.alpha:g})")
+            valid_entropy = -log10_prob / math.log10(2) / max(1, n)
+            kept = log10_prob >= (progress.last_log10_prob if config.compatible else progress.best_log10_prob)
+            if kept:
+                progress.best_log10_prob = log10_prob
+                if config.compatible:  # 0.4b tests from where validation ended, the end of the file included
+                    self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.config.hidden].copy()
+                self.keep()
+            else:
+                self.recall()
+            if log10_prob * config.min_improvement < progress.last_log10_prob:
+                progress.finished = progress.halving
+                progress.halving = True
+            if progress.halving and not progress.finished:
+                progress.alpha /= 2
+            progress.last_log10_prob = log10_prob
+        report = EpochReport(
+            epoch=progress.epoch,
+            alpha=alpha,
+            train_entropy=train_entropy,
+            valid_entropy=valid_entropy,
+            valid_perplexity=None if valid_entropy is None else 2.0**valid_entropy,
+            words=self.train.size,
+            words_per_second=self.train.size / seconds if seconds > 0 else 0.0,
+            seconds=seconds,
+            kept=kept,
+        )
+        self.model.history.append(report.to_dict())
+        if not progress.finished or not config.compatible:
+            progress.epoch += 1
+        progress.position, progress.seconds = 0, 0.0
+        return report
