@@ -154,8 +154,10 @@ def _lanes(typing_context, a):
     return types.int64(a), code
 
 
-# vectors of a row that are summed at once: as many registers as leave room for the factors
-_BLOCK = 8 if _VECTOR_BYTES == 64 else 4
+# vectors of two rows that are summed at once: sums, factors and a part of M must fit the registers (32, or 16 of AVX2)
+_PAIR_BLOCK = 8 if _VECTOR_BYTES == 64 else 6
+# rows whose products with two vectors are summed at once, likewise
+_PAIR_ROWS = 8 if _VECTOR_BYTES == 64 else 4
 
 
 def _scaled_rows_block(n_vectors: int, n_sums: int):
@@ -231,14 +233,11 @@ def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
     """
     lanes = _lanes(y)
     left = width // lanes
-    while left >= _BLOCK:
-        if _BLOCK == 8:
-            _8(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-        else:
-            _4(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-        y0 += _BLOCK * lanes
-        m0 += _BLOCK * lanes
-        left -= _BLOCK
+    while left >= 8:
+        _8(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+        y0 += 8 * lanes
+        m0 += 8 * lanes
+        left -= 8
     if left == 7:
         _7(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
     elif left == 6:
@@ -259,14 +258,14 @@ def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
 def _add_scaled_rows_to_two(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n, width):
     lanes = _lanes(y)
     left = width // lanes
-    while left >= _BLOCK:
-        if _BLOCK == 8:
+    while left >= _PAIR_BLOCK:
+        if _PAIR_BLOCK == 8:
             _8x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
         else:
-            _4x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
-        y0 += _BLOCK * lanes
-        m0 += _BLOCK * lanes
-        left -= _BLOCK
+            _6x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        y0 += _PAIR_BLOCK * lanes
+        m0 += _PAIR_BLOCK * lanes
+        left -= _PAIR_BLOCK
     if left == 7:
         _7x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
     elif left == 6:
@@ -289,7 +288,8 @@ def add_scaled_rows_to_each(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, 
 
     A matrix product: rows of y go in pairs, so that each part of M that is read serves two of them.
     """
-    for q in range(0, n_y - 1, 2):
+    zero = np.int64(0)
+    for q in range(zero, n_y - 1, 2):
         _add_scaled_rows_to_two(
             y, y0 + q * y_next, y_next, a, a0 + q * a_next, a_next, step, M, m0, ld, n, width
         )
@@ -298,8 +298,8 @@ def add_scaled_rows_to_each(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, 
         add_scaled_rows(y, y0 + q * y_next, a, a0 + q * a_next, step, M, m0, ld, n, width)
 
 
-def _dot_8_rows_block(n_vectors: int):
-    """out[o0 + q*o_next + r] = M[m0 + r*ld : +width] . x[x0 + q*x_next : +width] for r < 8, q < n_vectors."""
+def _dot_block(n_rows: int, n_vectors: int):
+    """out[o0 + q*o_next + r] = M[m0 + r*ld : +width] . x[x0 + q*x_next : +width], r < n_rows, q < n_vectors."""
 
     @intrinsic
     def block(typing_context, out, o0, o_next, M, m0, ld, x, x0, x_next, width):
@@ -307,17 +307,17 @@ def _dot_8_rows_block(n_vectors: int):
             vector, lanes = _vector(signature.args[0])
             out_data, m_data, x_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
             o0, o_next, m0, ld, x0, x_next, width = (args[i] for i in (1, 2, 4, 5, 7, 8, 9))
-            sums = [[cgutils.alloca_once(builder, vector) for _ in range(8)] for _ in range(n_vectors)]
+            sums = [[cgutils.alloca_once(builder, vector) for _ in range(n_rows)] for _ in range(n_vectors)]
             for s in sum(sums, []):
                 builder.store(ir.Constant(vector, [0.0] * lanes), s)
-            rows = [builder.add(m0, builder.mul(ld, _constant(r))) for r in range(8)]
+            rows = [builder.add(m0, builder.mul(ld, _constant(r))) for r in range(n_rows)]
             with cgutils.for_range(builder, builder.sdiv(width, _constant(lanes)), intp=_I64) as loop:
                 i = builder.mul(loop.index, _constant(lanes))
                 parts = []
                 for q in range(n_vectors):
                     place = builder.add(x0, builder.mul(x_next, _constant(q)))
                     parts.append(_load(builder, x_data, builder.add(place, i), vector))
-                for r in range(8):
+                for r in range(n_rows):
                     row = _load(builder, m_data, builder.add(rows[r], i), vector)
                     for q in range(n_vectors):
                         builder.store(_fma(builder, row, parts[q], builder.load(sums[q][r])), sums[q][r])
@@ -330,8 +330,9 @@ def _dot_8_rows_block(n_vectors: int):
                     vectors = [_pairwise(builder, *pair) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
                     lanes_a_row //= 2
                 for k, v in enumerate(vectors):
-                    if lanes > 8:  # 16 lanes: the eight results stand twice
-                        v = builder.shuffle_vector(v, v, ir.Constant(ir.VectorType(_I32, 8), list(range(8))))
+                    if lanes > n_rows:  # the results stand in it more than once
+                        mask = ir.Constant(ir.VectorType(_I32, n_rows), list(range(n_rows)))
+                        v = builder.shuffle_vector(v, v, mask)
                     _store(builder, v, out_data, builder.add(place, _constant(k * lanes)))
             return context.get_dummy_value()
 
@@ -341,7 +342,7 @@ def _dot_8_rows_block(n_vectors: int):
     return block
 
 
-_dot_8_rows, _dot_8_rows_x2 = _dot_8_rows_block(1), _dot_8_rows_block(2)
+_dot_8_rows, _dot_rows_pair = _dot_block(8, 1), _dot_block(_PAIR_ROWS, 2)
 
 
 @kernel
@@ -360,11 +361,10 @@ def dot_rows_each(out, o0, o_next, M, m0, ld, n, x, x0, x_next, n_x, width):
 
     A matrix product, two rows of x at a time; o_next leaves room for 7 elements too many.
     """
-    for q in range(0, n_x - 1, 2):
-        for r in range(0, n, 8):
-            _dot_8_rows_x2(
-                out, o0 + q * o_next + r, o_next, M, m0 + r * ld, ld, x, x0 + q * x_next, x_next, width
-            )
+    zero = np.int64(0)
+    for q in range(zero, n_x - 1, 2):
+        for r in range(0, n, _PAIR_ROWS):
+            _dot_rows_pair(out, o0 + q * o_next + r, o_next, M, m0 + r * ld, ld, x, x0 + q * x_next, x_next, width)
     if n_x & 1:
         q = n_x - 1
         dot_rows(out, o0 + q * o_next, M, m0, ld, n, x, x0 + q * x_next, width)

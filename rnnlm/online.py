@@ -46,7 +46,7 @@ def learn_group(
     alpha, decay, direct_decay, _ = rates
     S, stride, width = scratch.scores, shape.stride, shape.below_width
     n_padded = (n + 15) // 16 * 16
-    row_scores(M, m0, n, X, x0, n_tokens, width, S, stride)
+    row_scores(M, m0, n, X, x0, n_tokens, width, S, stride, np.int64(0))
     for i in range(n_tokens * width):
         store(scratch.scaled, i, load(X, x0 * width + i) * alpha)
     for t in range(n_tokens):
@@ -74,16 +74,17 @@ def learn_outputs(w, state, scratch, shape, class_start, ids, k, first, size, lo
     """
     alpha, decay, direct_decay, cutoff = rates
     width, below_width = shape.width, shape.below_width
+    zero, one = np.int64(0), np.int64(1)
     X, x0, E, e0 = state.hidden, first, state.error, first
     if shape.compression:
-        X, x0, E, e0 = scratch.below, np.int64(0), scratch.below_error, np.int64(0)
-        dot_rows(X, 0, w.K, 0, width, shape.n_below, state.hidden, first * width, width)
+        X, x0, E, e0 = scratch.below, zero, scratch.below_error, zero
+        dot_rows(X, zero, w.K, zero, width, shape.n_below, state.hidden, first * width, width)
         for i in range(shape.n_below, below_width):
             store(X, i, scalar(X, 0.0))
-        activate(X, 0, shape.n_below, LOGISTIC)
+        activate(X, zero, shape.n_below, LOGISTIC)
     if shape.n_classes == 1:
         n = load(class_start, 1)
-        learn_group(w, state, scratch, shape, w.O, 0, n, 1, X, x0, E, e0, size, ids, k, 0, log_prob, k, rates)
+        learn_group(w, state, scratch, shape, w.O, zero, n, one, X, x0, E, e0, size, ids, k, zero, log_prob, k, rates)
         clip(E, e0 * below_width, size * below_width, cutoff)
     else:
         for t in range(size):
@@ -93,12 +94,12 @@ def learn_outputs(w, state, scratch, shape, class_start, ids, k, first, size, lo
             now = (alpha, decay if t == size - 1 else decay - decay, direct_decay, cutoff)
             learn_group(
                 w, state, scratch, shape, w.O, base, load(class_start, c + 1) - base, c + 1,
-                X, x0 + t, E, e0 + t, 1, ids, k + t, base, log_prob, k + t, now,
+                X, x0 + t, E, e0 + t, one, ids, k + t, base, log_prob, k + t, now,
             )  # fmt: skip
         clip(E, e0 * below_width, size * below_width, cutoff)
         learn_group(
-            w, state, scratch, shape, w.C, 0, shape.n_classes, 0,
-            X, x0, scratch.class_error, 0, size, scratch.classes, 0, 0, log_prob, k, rates,
+            w, state, scratch, shape, w.C, zero, shape.n_classes, zero,
+            X, x0, scratch.class_error, zero, size, scratch.classes, zero, zero, log_prob, k, rates,
         )  # fmt: skip
         e = e0 * below_width
         for i in range(size * below_width):
@@ -110,10 +111,10 @@ def learn_outputs(w, state, scratch, shape, class_start, ids, k, first, size, lo
         for i in range(width):
             store(state.error, h + i, scalar(E, 0.0))
             store(scratch.scaled, i, load(state.hidden, h + i) * alpha)
-        add_scaled_rows(state.error, h, E, 0, 1, w.K, 0, width, shape.n_below, width)
+        add_scaled_rows(state.error, h, E, zero, one, w.K, zero, width, shape.n_below, width)
         clip(state.error, h, width, cutoff)
         for r in range(shape.n_below):
-            add_scaled_rows(w.K, r * width, E, r, 1, scratch.scaled, 0, width, 1, width)
+            add_scaled_rows(w.K, r * width, E, r, one, scratch.scaled, zero, width, one, width)
 
 
 @kernel
@@ -201,7 +202,7 @@ def learn_stream(weights, arrays, scratch_arrays, shape, ids, class_of_word, cla
     n, width, counters = ids.size, shape.width, state.counters
     for i in range(n):
         store(score, i, 0.0)
-    k = 0
+    k = np.int64(0)  # a literal, here and below, would compile every callee once more
     while k < n:
         size = segment_size(state, shape, words, k, n)
         excess = shape.past + load(counters, FILLED) + size - shape.rows

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from corpora.jit import exp, kernel
-from corpora.simd import dot_rows, dot_rows_each, load, pointer, scalar, store
+from corpora.simd import dot_rows, load, pointer, scalar, store
 from rnnlm.activations import LOGISTIC, activate
 from rnnlm.config import MAX_DIRECT_ORDER
 from rnnlm.maxent import add_features, feature_runs
@@ -24,7 +24,7 @@ def compress(K, hidden, h0, n_tokens, shape, below):
     """below[t] = logistic(K hidden[h0 + t]), the compression layer of Mikolov et al. (2011), figure 3."""
     for t in range(n_tokens):
         b = t * shape.below_width
-        dot_rows(below, b, K, 0, shape.width, shape.n_below, hidden, (h0 + t) * shape.width, shape.width)
+        dot_rows(below, b, K, np.int64(0), shape.width, shape.n_below, hidden, (h0 + t) * shape.width, shape.width)
         for i in range(b + shape.n_below, b + shape.below_width):
             store(below, i, scalar(below, 0.0))
         activate(below, b, shape.n_below, LOGISTIC)
@@ -37,6 +37,7 @@ def score_outputs(weights, shape, hidden, ids, histories, class_of_word, class_s
     hidden (T, width); histories (T, order) int32: the words before each, newest first (direct connections only).
     """
     C, O, D = pointer(weights.C), pointer(weights.O), pointer(weights.D)
+    zero = np.int64(0)
     n_classes, width = shape.n_classes, shape.below_width
     below_room = np.zeros((BLOCK, width), hidden.dtype)
     class_scores = np.zeros((BLOCK, (n_classes + 15) // 16 * 16 + 16), hidden.dtype)
@@ -45,16 +46,16 @@ def score_outputs(weights, shape, hidden, ids, histories, class_of_word, class_s
     starts, lengths = pointer(starts_room), pointer(lengths_room)
     below, S, SW = pointer(below_room), pointer(class_scores), pointer(word_scores)
     class_stride = class_scores.shape[1]
-    for k in range(0, ids.size, BLOCK):
+    for k in range(zero, ids.size, BLOCK):
         size = min(BLOCK, ids.size - k)
         X, x0 = pointer(hidden), k
         if shape.compression:
             compress(pointer(weights.K), X, k, size, shape, below)
-            X, x0 = below, 0
+            X, x0 = below, zero
         if n_classes == 1:
-            row_scores(O, 0, class_start[1], X, x0, size, width, SW, shape.stride)
+            row_scores(O, zero, class_start[1], X, x0, size, width, SW, shape.stride, zero)
         else:
-            row_scores(C, 0, n_classes, X, x0, size, width, S, class_stride)
+            row_scores(C, zero, n_classes, X, x0, size, width, S, class_stride, zero)
         for t in range(size):
             log_prob[k + t] = 0.0
             word = np.int64(ids[k + t])
@@ -69,7 +70,7 @@ def score_outputs(weights, shape, hidden, ids, histories, class_of_word, class_s
                     feature_runs(histories[k + t], shape.order, 0, n_classes, shape.n_direct, starts, lengths)
                     add_features(S, t * class_stride, D, shape.order, starts, lengths)
                 log_prob[k + t] = log_softmax_at(S, t * class_stride, n_classes, c)
-                dot_rows(SW, 0, O, base * width, width, n, X, (x0 + t) * width, width)
+                dot_rows(SW, zero, O, base * width, width, n, X, (x0 + t) * width, width)
             if shape.n_direct > 0:
                 feature_runs(histories[k + t], shape.order, c + 1, n, shape.n_direct, starts, lengths)
                 add_features(SW, s0, D, shape.order, starts, lengths)
@@ -101,6 +102,7 @@ def distributions(weights, shape, hidden, histories, class_start, probabilities,
     H(w) = H(class) + sum_c P(c) H(w | c); the sums run over float64.
     """
     C, O, D = pointer(weights.C), pointer(weights.O), pointer(weights.D)
+    zero = np.int64(0)
     n_classes, width = shape.n_classes, shape.below_width
     n_words = class_start[n_classes]
     below_room = np.zeros((BLOCK, width), hidden.dtype)
@@ -115,13 +117,9 @@ def distributions(weights, shape, hidden, histories, class_start, probabilities,
         X, x0 = pointer(hidden), k
         if shape.compression:
             compress(pointer(weights.K), X, k, size, shape, below)
-            X, x0 = below, 0
-        row_scores(C, 0, n_classes, X, x0, size, width, S, class_stride)
-        for tile in range(0, n_words, 48):
-            n = min(48, n_words - tile)
-            dot_rows_each(
-                P, p0 * stride + tile, stride, O, tile * width, width, n, X, x0 * width, width, size, width
-            )
+            X, x0 = below, zero
+        row_scores(C, zero, n_classes, X, x0, size, width, S, class_stride, zero)
+        row_scores(O, zero, n_words, X, x0, size, width, P, stride, p0)
         for t in range(size):
             if shape.n_direct > 0 and n_classes > 1:
                 feature_runs(histories[k + t], shape.order, 0, n_classes, shape.n_direct, starts, lengths)

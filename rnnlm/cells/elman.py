@@ -27,11 +27,12 @@ def elman_step(U, W, word, previous, p0, hidden, h0, n_hidden, width, kind, upwa
     else:
         for i in range(width):
             store(hidden, h0 + i, scalar(hidden, 0.0))
+    zero, one = np.int64(0), np.int64(1)
     if upwards:
-        add_scaled_rows(hidden, h0, previous, p0, 1, W, 0, width, n_hidden, width)
+        add_scaled_rows(hidden, h0, previous, p0, one, W, zero, width, n_hidden, width)
     else:
         last = n_hidden - 1
-        add_scaled_rows(hidden, h0, previous, p0 + last, -1, W, last * width, -width, n_hidden, width)
+        add_scaled_rows(hidden, h0, previous, p0 + last, -one, W, last * width, -width, n_hidden, width)
     activate(hidden, h0, n_hidden, kind)
 
 
@@ -44,7 +45,7 @@ def elman_forward(U, W, ids, state, hidden, n_hidden, kind):
     for t in range(ids.size):
         previous, p0 = h, (t - 1) * width
         if t == 0:
-            previous, p0 = x, 0
+            previous, p0 = x, np.int64(0)
         elman_step(u, w, np.int64(ids[t]), previous, p0, h, t * width, n_hidden, width, kind, (t & 1) == 0)
     if ids.size:
         state[:] = hidden[ids.size - 1]
@@ -89,6 +90,7 @@ def elman_bptt(
     (width,) is the true input state of the newest row; ``reset``: it is not the row before.
     delta (n_steps, width) is scratch.  W and the touched rows of U shrink by the factor 1 - decay.
     """
+    zero, one = np.int64(0), np.int64(1)
     live = min(n_steps, depth)
     first = newest - live + 1  # the oldest row with an error; row r of time is row r - first of delta
     for r in range(newest, first - 1, -1):
@@ -98,7 +100,7 @@ def elman_bptt(
                 store(delta, d0 + i, load(error, r * width + i))
         else:
             # the error that arrives from the next step, clipped as 0.4b does before the output's is added
-            dot_rows(delta, d0, W, 0, width, n_hidden, delta, d0 + width, width)
+            dot_rows(delta, d0, W, zero, width, n_hidden, delta, d0 + width, width)
             clip(delta, d0, n_hidden, cutoff)
             for i in range(n_hidden):
                 store(delta, d0 + i, load(delta, d0 + i) + load(error, r * width + i))
@@ -116,9 +118,13 @@ def elman_bptt(
     if shrinks:
         for i in range(n_hidden * width):
             store(W, i, load(W, i) * keep)
-    add_scaled_rows_to_each(W, 0, width, n_hidden, hidden, inputs * width, 1, width, delta, 0, width, n_regular, width)
+    add_scaled_rows_to_each(
+        W, zero, width, n_hidden, hidden, inputs * width, one, width, delta, zero, width, n_regular, width
+    )
     if reset:
-        add_scaled_rows_to_each(W, 0, width, n_hidden, previous, 0, 1, 0, delta, n_regular * width, width, 1, width)
+        add_scaled_rows_to_each(
+            W, zero, width, n_hidden, previous, zero, one, zero, delta, n_regular * width, width, one, width
+        )
     oldest = newest - n_steps + 1
     if shrinks:
         shrink_inputs(U, words, oldest, newest, width, keep, True)

@@ -13,16 +13,23 @@ import numpy as np
 from corpora.jit import exp, kernel
 from corpora.simd import add_scaled_rows, add_scaled_rows_to_each, dot_rows, dot_rows_each, load, scalar, store
 
-TILE = 48  # rows of a matrix that stay in the nearest cache while all tokens of a segment use them
+TILE = 4096  # elements of a matrix that stay in the nearest cache while all tokens of a segment use them
 
 
 @kernel
-def row_scores(M, m0, n, X, x0, n_tokens, width, S, stride):
-    """S[t, r] = M[m0 + r] . X[x0 + t] for t < n_tokens, r < n; S is flat with rows of ``stride``."""
-    for tile in range(0, n, TILE):
-        size = min(TILE, n - tile)
+def tile_rows(width):
+    """Rows of a tile: a multiple of eight."""
+    return max(TILE // width // 8 * 8, 8)
+
+
+@kernel
+def row_scores(M, m0, n, X, x0, n_tokens, width, S, stride, s0):
+    """S[s0 + t, r] = M[m0 + r] . X[x0 + t] for t < n_tokens, r < n; S is flat with rows of ``stride``."""
+    rows = tile_rows(width)
+    for tile in range(0, n, rows):
+        size = min(rows, n - tile)
         m = (m0 + tile) * width
-        dot_rows_each(S, tile, stride, M, m, width, size, X, x0 * width, width, n_tokens, width)
+        dot_rows_each(S, s0 * stride + tile, stride, M, m, width, size, X, x0 * width, width, n_tokens, width)
 
 
 @kernel
@@ -67,8 +74,9 @@ def correct_scores(S, t, stride, n_padded, X, x0, scaled, gram, width):
     the matrix itself is written once a segment instead of once a token.  Rows 0..t-1 of S hold e_u already.
     """
     if t > 0:
-        dot_rows(gram, 0, scaled, 0, width, t, X, (x0 + t) * width, width)
-        add_scaled_rows(S, t * stride, gram, 0, 1, S, 0, stride, t, n_padded)
+        zero, one = np.int64(0), np.int64(1)
+        dot_rows(gram, zero, scaled, zero, width, t, X, (x0 + t) * width, width)
+        add_scaled_rows(S, t * stride, gram, zero, one, S, zero, stride, t, n_padded)
 
 
 @kernel
@@ -79,23 +87,25 @@ def backward_and_update(M, m0, n, X, x0, E, e0, n_tokens, width, S, stride, n_pa
     E[t] = e_t' M + sum_{u<t} alpha (e_t . e_u) x_u.  ``scaled`` (T, width) holds alpha x_t.
     Elements n to n_padded of each row of S must be zero.
     """
+    zero, one = np.int64(0), np.int64(1)
     for t in range(n_tokens):
         for i in range((e0 + t) * width, (e0 + t + 1) * width):
             store(E, i, scalar(E, 0.0))
         if t > 0:
-            dot_rows(gram, 0, S, 0, stride, t, S, t * stride, n_padded)
-            add_scaled_rows(E, (e0 + t) * width, gram, 0, 1, scaled, 0, width, t, width)
+            dot_rows(gram, zero, S, zero, stride, t, S, t * stride, n_padded)
+            add_scaled_rows(E, (e0 + t) * width, gram, zero, one, scaled, zero, width, t, width)
     last = n_tokens - 1
     keep = scalar(M, 1.0) - decay
     shrinks = keep != scalar(M, 1.0)
-    for tile in range(0, n, TILE):
-        size = min(TILE, n - tile)
+    rows = tile_rows(width)
+    for tile in range(0, n, rows):
+        size = min(rows, n - tile)
         m = (m0 + tile) * width
-        add_scaled_rows_to_each(E, e0 * width, width, n_tokens, S, tile, stride, 1, M, m, width, size, width)
+        add_scaled_rows_to_each(E, e0 * width, width, n_tokens, S, tile, stride, one, M, m, width, size, width)
         if shrinks:
             for i in range(m, m + size * width):
                 store(M, i, load(M, i) * keep)
             for t in range(last):
                 for i in range(t * stride + tile, t * stride + tile + size):
                     store(S, i, load(S, i) * keep)
-        add_scaled_rows_to_each(M, m, width, size, S, tile, 1, stride, scaled, 0, width, n_tokens, width)
+        add_scaled_rows_to_each(M, m, width, size, S, tile, one, stride, scaled, zero, width, n_tokens, width)
