@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, fields
 
+CELLS = ("elman",)
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "normal", "xavier", "he")
 DTYPES = ("float32", "float64")
@@ -51,6 +52,7 @@ class ModelConfig(_Record):
 
     def __post_init__(self):
         _require(self.hidden >= 1, f"--hidden {self.hidden}: at least 1 unit is needed")
+        _require(self.cell in CELLS, f"cell {self.cell}: one of {', '.join(CELLS)}")
         _require(self.activation in ACTIVATIONS, f"--activation {self.activation}: one of {', '.join(ACTIVATIONS)}")
         _require(self.classes >= 1, f"--class {self.classes}: at least 1 (1 is the full softmax)")
         _require(self.compression >= 0, f"--compression {self.compression}: 0 (none) or a size")
@@ -61,6 +63,19 @@ class ModelConfig(_Record):
             f"--direct-order {self.direct_order}: 1 to {MAX_DIRECT_ORDER}",
         )
         _require(self.dtype in DTYPES, f"--dtype {self.dtype}: one of {', '.join(DTYPES)}")
+
+
+def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
+    """The name and shape of every parameter: U W K O C D, in the order in which 0.4b draws them."""
+    below = config.compression or config.hidden
+    return {
+        "U": (n_words, config.hidden),
+        "W": (config.hidden, config.hidden),
+        **({"K": (config.compression, config.hidden)} if config.compression else {}),
+        "O": (n_words, below),
+        "C": (config.classes, below),
+        **({"D": (config.direct,)} if config.direct else {}),
+    }
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,7 @@ import math
 import numpy as np
 
 from corpora.jit import exact_kernel
-from rnnlm.config import ModelConfig
-
-
-def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
-    """The shape of every parameter, in the order in which 0.4b draws them (D is zero at the start)."""
-    below = config.compression or config.hidden
-    shapes: dict[str, tuple[int, ...]] = {"U": (n_words, config.hidden), "W": (config.hidden, config.hidden)}
-    if config.compression:
-        shapes["K"] = (config.compression, config.hidden)
-    shapes["O"] = (n_words, below)
-    shapes["C"] = (config.classes, below)
-    if config.direct:
-        shapes["D"] = (config.direct,)
-    return shapes
+from rnnlm.config import ModelConfig, parameter_shapes
 
 
 def initial_params(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -41,7 +42,6 @@ class RecurrentLM:
     the compression layer (only with one), ``C`` (C, P) class rows, ``O`` (V, P) word rows,
     ``D`` (direct,) hashed maximum-entropy weights (only with them).
     ``class_of_word`` (V,) int32, non-decreasing.  ``start_hidden`` (H,): the state of ``start()``.
-    ``tokenizer``: how text becomes the model's words (``Tokenizer.spec``).
     """
 
     config: ModelConfig
@@ -62,7 +62,17 @@ class RecurrentLM:
 
     @property
     def tokenizer(self) -> str:
+        """How text becomes the model's words (``Tokenizer.spec``)."""
         return self.training.get("tokenizer", "whitespace")
+
+    @property
+    def bptt(self) -> int:
+        """Steps of error propagation before a block, as ``--bptt`` (0.4b's files hold one more, 0 for none)."""
+        return max(self.training.get("bptt", 0) - 1, 0)
+
+    @property
+    def bptt_block(self) -> int:
+        return self.training.get("bptt_block", 10)
 
     @property
     def n_parameters(self) -> int:
@@ -151,6 +161,12 @@ class RecurrentLM:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""
         return self._score_stream(np.array([word], np.int32), state, None, None)
 
+    def warm_up(self) -> None:
+        """Compile what scoring needs, or load it from Numba's cache, so that a clock can be started afterwards."""
+        self.log_probs(np.zeros(1, np.int32), self.start())
+        if self.config.independent:
+            self.log_probs(np.zeros(2, np.int32), self.start())
+
     # ---- how
 
     def _distribution_rows(self, n: int) -> np.ndarray:
@@ -183,7 +199,8 @@ class RecurrentLM:
         width = padded(self.config.hidden)
         running = state.hidden.copy()
         last_word, history = state.last_word, state.history
-        with ThreadPoolExecutor(1) as pool:
+        # a thread costs more than a few words; a short text is scored here
+        with ThreadPoolExecutor(1) if ids.size > _CHUNK else nullcontext() as pool:
             pending = []
             room = self._distribution_rows(16) if bits is not None else None
             for k in range(0, ids.size, _CHUNK):
@@ -195,7 +212,7 @@ class RecurrentLM:
                 if log_prob is not None or bits is not None:
                     scores = log_prob[k : k + _CHUNK] if log_prob is not None else None
                     entropies = bits[k : k + _CHUNK] if bits is not None else None
-                    if part.size < _CHUNK and not pending:
+                    if pool is None:
                         self._outputs(hidden, part, histories, scores, entropies, room)
                     else:
                         pending.append(pool.submit(self._outputs, hidden, part, histories, scores, entropies, room))

@@ -143,6 +143,13 @@ class Trainer:
         self.progress.scored += int(np.count_nonzero(ids >= 0))
         self.progress.position += ids.size
 
+    def warm_up(self) -> float:
+        """Compile what training needs, or load it from Numba's cache; the seconds that it took."""
+        began = time.perf_counter()
+        self.learn(self.train[:0])
+        self.model.warm_up()
+        return time.perf_counter() - began
+
     def validate(self) -> tuple[float, int, RnnState]:
         """(log10 probability, words in the vocabulary, state after the text) of the validation text."""
         state = self.model.state_from(CONTEXT_START)
@@ -168,11 +175,8 @@ class Trainer:
     def _finish_epoch(self) -> EpochReport:
         progress, config = self.progress, self.config
         seconds = progress.seconds + time.perf_counter() - self.started
-        train_entropy, alpha, kept = self.train_entropy, progress.alpha, True
-        valid_entropy = None
-        if self.valid is None:
-            self.keep()
-        else:
+        train_entropy, alpha, kept, valid_entropy = self.train_entropy, progress.alpha, True, None
+        if self.valid is not None:
             log10_prob, n, state = self.validate()
             if not math.isfinite(log10_prob):
                 raise Diverged(f"training diverged in epoch {progress.epoch}: lower --alpha ({config.alpha:g})")
@@ -182,15 +186,7 @@ class Trainer:
                 progress.best_log10_prob = log10_prob
                 if config.compatible:  # 0.4b tests from where validation ended, the end of the file included
                     self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.config.hidden].copy()
-                self.keep()
-            else:
-                self.recall()
-            if log10_prob * config.min_improvement < progress.last_log10_prob:
-                progress.finished = progress.halving
-                progress.halving = True
-            if progress.halving and not progress.finished:
-                progress.alpha /= 2
-            progress.last_log10_prob = log10_prob
+            self._schedule(log10_prob)
         report = EpochReport(
             epoch=progress.epoch,
             alpha=alpha,
@@ -203,7 +199,21 @@ class Trainer:
             kept=kept,
         )
         self.model.history.append(report.to_dict())
+        if kept:
+            self.keep()
+        else:
+            self.recall()
         if not progress.finished or not config.compatible:
             progress.epoch += 1
         progress.position, progress.seconds = 0, 0.0
         return report
+
+    def _schedule(self, log10_prob: float) -> None:
+        """Mikolov et al. (2010), section 2: once an epoch gains too little, alpha is halved at each; then the end."""
+        progress, config = self.progress, self.config
+        if log10_prob * config.min_improvement < progress.last_log10_prob:
+            progress.finished = progress.halving
+            progress.halving = True
+        if progress.halving and not progress.finished:
+            progress.alpha /= 2
+        progress.last_log10_prob = log10_prob

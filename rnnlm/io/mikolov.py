@@ -47,7 +47,7 @@ def recognises_binary(prefix: bytes) -> bool:
 
 
 def read(source: Source, dtype: str | None = None) -> RecurrentLM:
-    """The model of an open file, its parameters as ``dtype`` ("float32", or "float64").
+    """The model of an open file, its parameters as ``dtype`` ("float32"; by default "float64").
 
     FormatError for a file that is cut short or too long, that contradicts itself or that has NaN or infinity in it.
     """
@@ -55,7 +55,7 @@ def read(source: Source, dtype: str | None = None) -> RecurrentLM:
     header = read_header(path, data)
     _check_length(path, header, len(data))
     words, counts, class_of_word, position = _read_vocabulary(path, data, header)
-    config = header.config(dtype or "float32")
+    config = header.config(dtype or "float64")
     if header.binary:
         arrays = _read_binary(path, data, header, position, config.dtype)
     else:

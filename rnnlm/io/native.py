@@ -18,7 +18,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ import numpy as np
 from corpora.errors import FormatError
 from corpora.files import replace_file
 from corpora.vocab import Vocab
-from rnnlm.config import ModelConfig
+from rnnlm.config import ModelConfig, parameter_shapes
 from rnnlm.io.checks import all_finite, shown
 from rnnlm.io.source import Source
 from rnnlm.model import RecurrentLM
@@ -44,26 +44,6 @@ _EXTRA = "extra."
 _FIXED = ("class_of_word", "start_hidden", "vocab_blob", "vocab_offsets", "vocab_counts")
 _LONGEST_HEADER = 100_000_000  # as the safetensors package
 _ALIGNMENT = 64
-
-
-# the parameters of a cell, for a vocabulary of n_words: one line for each
-CELLS: dict[str, Callable[[ModelConfig, int], dict[str, tuple[int, ...]]]] = {
-    "elman": lambda config, n_words: {"U": (n_words, config.hidden), "W": (config.hidden, config.hidden)},
-}
-
-
-def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the parameters of an architecture.  ValueError for a cell that is not known here."""
-    if config.cell not in CELLS:
-        raise ValueError(f"the cell {config.cell} is not known; known are {', '.join(CELLS)}")
-    below = config.compression or config.hidden
-    return {
-        **CELLS[config.cell](config, n_words),
-        **({"K": (config.compression, config.hidden)} if config.compression else {}),
-        "C": (config.classes, below),
-        "O": (n_words, below),
-        **({"D": (config.direct,)} if config.direct else {}),
-    }
 
 
 class Header(NamedTuple):

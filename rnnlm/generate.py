@@ -1,0 +1,50 @@
+"""Text from a model: one word after another, drawn from its distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from corpora.language_model import LanguageModel
+
+
+def sharpen(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """p^(1/T), normalised: below 1 nearer to the most probable word, above 1 nearer to uniform; 0: the most probable."""
+    if temperature == 1:
+        return probabilities
+    if temperature == 0:
+        return (np.arange(probabilities.size) == probabilities.argmax()).astype(float)
+    with np.errstate(divide="ignore"):
+        logs = np.log(probabilities) / temperature
+    powers = np.exp(logs - logs.max())
+    return powers / powers.sum()
+
+
+def generate(
+    lm: LanguageModel,
+    n_words: int,
+    rng: np.random.Generator,
+    temperature: float = 1.0,
+    prefix: Sequence[bytes | str] = (),
+    unknown: bool = True,
+) -> Iterator[bytes]:
+    """Draw ``n_words`` words and the sentence ends between them (``</s>``, not counted) after ``prefix``.
+
+    ``unknown`` False: never ``<unk>``.  The prefix is read, not yielded.
+    """
+    state = lm.start()
+    if prefix:
+        _, state = lm.score(prefix, state)
+    words, drawn, empty = lm.vocab.words, 0, 0
+    while drawn < n_words and empty < 1000:  # a model that has learnt nothing but sentence ends must not run for ever
+        p = lm.distribution(state)
+        if not unknown and lm.vocab.unk_id >= 0:
+            p[lm.vocab.unk_id] = 0.0
+            p = p / p.sum()
+        cumulative = np.cumsum(sharpen(p, temperature))
+        choice = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
+        word = words[min(choice, len(words) - 1)]
+        _, state = lm.score([word], state)
+        drawn, empty = (drawn + 1, 0) if choice else (drawn, empty + 1)
+        yield word

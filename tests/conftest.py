@@ -1,0 +1,44 @@
+"""What every test needs: a compilation cache that is fresh whenever the source is, and the shared data if it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def _cache_directory() -> str:
+    """One folder for each state of the source: Numba's cache does not see a change in a callee of another module."""
+    digest = hashlib.sha256()
+    for package in ("corpora", "rnnlm"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return str(Path(tempfile.gettempdir()) / f"rnnlm-w2v-tests-{os.getuid() if hasattr(os, 'getuid') else 0}" / digest.hexdigest()[:16])
+
+
+# before anything imports Numba, and for the processes that tests start
+os.environ.setdefault("NUMBA_CACHE_DIR", _cache_directory())
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The outputs of the reference programs."""
+    folder = SHARED / "golden"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder.name} folder beside the checkout: outputs of the reference programs are compared there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real corpora."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder.name} folder beside the checkout: real corpora are read there")
+    return folder
