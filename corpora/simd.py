@@ -90,13 +90,37 @@ def _splat(builder, scalar, vector):
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
 
 
-def _pairwise(builder, a, b):
-    """Sums of neighbouring lanes: those of a in the lower half, those of b in the upper."""
+def _pairwise(builder, a, b, unit: int, part: int):
+    """Sums of neighbouring units of lanes within every ``part`` lanes: a's in its lower half, b's in its upper."""
     lanes = a.type.count
-    mask = ir.VectorType(_I32, lanes)
-    even = builder.shuffle_vector(a, b, ir.Constant(mask, list(range(0, 2 * lanes, 2))))
-    odd = builder.shuffle_vector(a, b, ir.Constant(mask, list(range(1, 2 * lanes, 2))))
-    return builder.fadd(even, odd)
+    masks = [], []
+    for start in range(0, lanes, part):
+        for vector in (0, lanes):
+            for at in range(start, start + part, 2 * unit):
+                for k in range(unit):
+                    masks[0].append(vector + at + k)
+                    masks[1].append(vector + at + unit + k)
+    kind = ir.VectorType(_I32, lanes)
+    return builder.fadd(*(builder.shuffle_vector(a, b, ir.Constant(kind, mask)) for mask in masks))
+
+
+def _lane_sums(builder, vectors: list) -> list:
+    """The sum of the lanes of each vector, in order: one vector with all of them, repeated, or several.
+
+    First within 128 bits, where shuffles are cheap, then across.
+    """
+    lanes = vectors[0].type.count
+    part = 4 if vectors[0].type.element == ir.FloatType() else 2
+    unit, within = 1, part
+    rest = lanes  # lanes that still belong to one sum
+    while rest > 1:
+        if rest * part == lanes:  # each part now holds ``part`` sums: whole parts are added
+            unit, within = part, lanes
+        if len(vectors) == 1:
+            vectors = vectors * 2
+        vectors = [_pairwise(builder, *pair, unit, within) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
+        rest //= 2
+    return vectors
 
 
 def _constant(n: int):
@@ -145,6 +169,27 @@ def store(typing_context, a, i, value):
 
 
 @intrinsic
+def _prefetch(typing_context, a, i):
+    def code(context, builder, signature, args):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        at = builder.bitcast(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]), byte)
+        builder.call(function, [at, *(ir.Constant(_I32, k) for k in (0, 2, 1))])  # to read, into the second level
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64), code
+
+
+@kernel
+def prefetch_rows(M, m0, n, width):
+    """Ask for n rows of M from row m0, ``width`` elements each, before they are used."""
+    line = 8  # elements of float64 in a cache line; of float32, every other request is for a line on its way
+    for i in range(m0 * width, (m0 + n) * width, line):
+        _prefetch(M, i)
+
+
+@intrinsic
 def _lanes(typing_context, a):
     """Elements in a vector of this array's type: a constant."""
 
@@ -161,7 +206,7 @@ _PAIR_ROWS = 8 if _VECTOR_BYTES == 64 else 4
 
 
 def _scaled_rows_block(n_vectors: int, n_sums: int):
-    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_j a[a0 + q*a_next + j*step] * M[m0 + j*ld:], j < n."""
+    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_{j<n} a[a0 + q*a_next + j*step] * M[m0 + j*ld:]."""
     unroll = max(1, 8 // (n_vectors * n_sums))  # eight chains of fused multiply-adds hide their latency
 
     @intrinsic
@@ -290,9 +335,7 @@ def add_scaled_rows_to_each(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, 
     """
     zero = np.int64(0)
     for q in range(zero, n_y - 1, 2):
-        _add_scaled_rows_to_two(
-            y, y0 + q * y_next, y_next, a, a0 + q * a_next, a_next, step, M, m0, ld, n, width
-        )
+        _add_scaled_rows_to_two(y, y0 + q * y_next, y_next, a, a0 + q * a_next, a_next, step, M, m0, ld, n, width)
     if n_y & 1:
         q = n_y - 1
         add_scaled_rows(y, y0 + q * y_next, a, a0 + q * a_next, step, M, m0, ld, n, width)
@@ -323,13 +366,7 @@ def _dot_block(n_rows: int, n_vectors: int):
                         builder.store(_fma(builder, row, parts[q], builder.load(sums[q][r])), sums[q][r])
             for q in range(n_vectors):
                 place = builder.add(o0, builder.mul(o_next, _constant(q)))
-                vectors, lanes_a_row = [builder.load(s) for s in sums[q]], lanes
-                while lanes_a_row > 1:
-                    if len(vectors) == 1:
-                        vectors = vectors * 2
-                    vectors = [_pairwise(builder, *pair) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
-                    lanes_a_row //= 2
-                for k, v in enumerate(vectors):
+                for k, v in enumerate(_lane_sums(builder, [builder.load(s) for s in sums[q]])):
                     if lanes > n_rows:  # the results stand in it more than once
                         mask = ir.Constant(ir.VectorType(_I32, n_rows), list(range(n_rows)))
                         v = builder.shuffle_vector(v, v, mask)
@@ -352,6 +389,13 @@ def dot_rows(out, o0, M, m0, ld, n, x, x0, width):
     Eight rows at a time: up to 7 elements of ``out`` beyond n are overwritten, and as many rows of M read.
     """
     for r in range(0, n, 8):
+        _dot_8_rows(out, o0 + r, 0, M, m0 + r * ld, ld, x, x0, 0, width)
+
+
+@kernel
+def dot_rows_downwards(out, o0, M, m0, ld, n, x, x0, width):
+    """``dot_rows`` from the last rows to the first, for callers that go to and fro through M: see elman_step."""
+    for r in range((n - 1) // 8 * 8, -1, -8):
         _dot_8_rows(out, o0 + r, 0, M, m0 + r * ld, ld, x, x0, 0, width)
 
 

@@ -1,8 +1,8 @@
 """Recurrent language models from Elman's network on.
 
-    lm = rnnlm.load("model.rnnlm")
-    state = lm.start()
-    scored, state = lm.score(["the", "cat", "sleeps", "</s>"], state)
+lm = rnnlm.load("model.rnnlm")
+state = lm.start()
+scored, state = lm.score(["the", "cat", "sleeps", "</s>"], state)
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Weights(NamedTuple):
 
     @classmethod
     def pack(cls, params: dict[str, np.ndarray], dtype) -> Weights:
-        """``params`` in aligned rows; what a model lacks is a row of zeros.  D is copied only where its type differs."""
+        """``params`` in aligned rows; what a model lacks is a row of zeros.  D is copied only if its type differs."""
         none = np.zeros((1, 1), dtype)
         direct = np.asarray(params.get("D", np.zeros(1)), dtype)
         return cls(*(padded_matrix(params.get(name, none), dtype) for name in "UWKCO"), direct)

@@ -33,7 +33,8 @@ class DynamicLM:
     ):
         if not (math.isfinite(alpha) and alpha > 0):
             raise CorpusError(f"--dynamic {alpha:g}: a learning rate above 0")
-        self.vocab, self.alpha, self.beta, self.cutoff = lm.vocab, alpha, beta, cutoff
+        self.vocab, self.tokenizer = lm.vocab, lm.tokenizer
+        self.alpha, self.beta, self.cutoff = alpha, beta, cutoff
         self._start = lm.start()
         self.model = RecurrentLM(lm.config, lm.vocab, lm.params, lm.class_of_word, lm.start_hidden, lm.training)
         self.model.weights = lm.weights.copy()

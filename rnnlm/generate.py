@@ -8,6 +8,8 @@ import numpy as np
 
 from corpora.language_model import LanguageModel
 
+MOST_EMPTY = 1000  # sentences without a word, one after another: the model has learnt nothing else
+
 
 def sharpen(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """p^(1/T), normalised: below 1 nearer to the most probable word, above 1 nearer to uniform; 0: the most probable."""
@@ -15,9 +17,9 @@ def sharpen(probabilities: np.ndarray, temperature: float) -> np.ndarray:
         return probabilities
     if temperature == 0:
         return (np.arange(probabilities.size) == probabilities.argmax()).astype(float)
-    with np.errstate(divide="ignore"):
-        logs = np.log(probabilities) / temperature
-    powers = np.exp(logs - logs.max())
+    with np.errstate(divide="ignore", over="ignore"):
+        logs = np.log(probabilities)
+        powers = np.exp((logs - logs.max()) / temperature)  # the largest is 1 however small the temperature
     return powers / powers.sum()
 
 
@@ -31,13 +33,14 @@ def generate(
 ) -> Iterator[bytes]:
     """Draw ``n_words`` words and the sentence ends between them (``</s>``, not counted) after ``prefix``.
 
-    ``unknown`` False: never ``<unk>``.  The prefix is read, not yielded.
+    Fewer where the model writes nothing but sentence ends.  ``unknown`` False: never ``<unk>``.  The prefix is
+    read, not yielded.
     """
     state = lm.start()
     if prefix:
         _, state = lm.score(prefix, state)
     words, drawn, empty = lm.vocab.words, 0, 0
-    while drawn < n_words and empty < 1000:  # a model that has learnt nothing but sentence ends must not run for ever
+    while drawn < n_words and empty < MOST_EMPTY:
         p = lm.distribution(state)
         if not unknown and lm.vocab.unk_id >= 0:
             p[lm.vocab.unk_id] = 0.0

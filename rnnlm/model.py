@@ -6,6 +6,7 @@ Legend: V words, H hidden units, P units below the output (the compression layer
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -21,7 +22,8 @@ from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 
 LOG10_E = math.log10(math.e)
-_CHUNK = 2048  # words whose hidden states are held at once
+_CHUNK = 512  # words whose hidden states are held at once: they stay in the cache
+_AHEAD = 4  # chunks whose outputs may wait
 _STREAMS = 32  # independent sentences that run side by side
 
 
@@ -101,7 +103,7 @@ class RecurrentLM:
     # ---- the LanguageModel protocol
 
     def start(self) -> RnnState:
-        """The state before a text: that of the file for a model of rnnlm 0.4b, else the one that training began with."""
+        """The state before a text: for a model of rnnlm 0.4b that of its file, else the one that training began with."""
         context = CONTEXT_RESET if self.config.independent else self.start_hidden
         return self.state_from(context)
 
@@ -172,22 +174,23 @@ class RecurrentLM:
     def _distribution_rows(self, n: int) -> np.ndarray:
         return aligned_zeros((max(n, 16), padded(len(self.vocab)) + 16), self.config.dtype)
 
-    def _outputs(self, hidden, ids, histories, log_prob, bits, room) -> None:
-        """Fill log_prob and bits (views) from the hidden states of ids."""
+    def _outputs(self, hidden, ids, histories, log_prob, bits, room) -> np.ndarray:
+        """Fill log_prob and bits (views) from the hidden states of ids; the hidden states, which can be overwritten."""
         from rnnlm.scoring import distributions, score_outputs
 
         if log_prob is not None:
             classes, starts = self._output_classes
             score_outputs(self.weights, self.shape, hidden, ids, histories, classes, starts, log_prob)
         if bits is not None:
-            distributions(self.weights, self.shape, hidden, histories, self.class_start, room, bits, False)
+            distributions(self.weights, self.shape, hidden[: ids.size], histories, self.class_start, room, bits, False)
+        return hidden
 
     def _histories(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
         """(n, order): the words before each of ids, or one row of zeros a word that nothing reads."""
         from rnnlm.scoring import word_histories
 
         if not self.config.direct:
-            return np.broadcast_to(np.zeros((1, 1), np.int32), (ids.size, 1)).copy()
+            return np.zeros((ids.size, 1), np.int32)
         histories = np.empty((ids.size, self.config.direct_order), np.int32)
         word_histories(ids, before, histories)
         return histories
@@ -199,28 +202,41 @@ class RecurrentLM:
         width = padded(self.config.hidden)
         running = state.hidden.copy()
         last_word, history = state.last_word, state.history
+        scored = log_prob is not None or bits is not None
+        room = self._distribution_rows(16) if bits is not None else None
         # a thread costs more than a few words; a short text is scored here
-        with ThreadPoolExecutor(1) if ids.size > _CHUNK else nullcontext() as pool:
-            pending = []
-            room = self._distribution_rows(16) if bits is not None else None
+        with ThreadPoolExecutor(1) if scored and ids.size > _CHUNK else nullcontext() as pool:
+            pending = deque()
+            free = [
+                aligned_zeros((min(ids.size, _CHUNK), width), self.config.dtype) for _ in range(_AHEAD if pool else 1)
+            ]
             for k in range(0, ids.size, _CHUNK):
                 part = ids[k : k + _CHUNK]
-                hidden = aligned_zeros((part.size, width), self.config.dtype)
+                if not free:
+                    free.append(pending.popleft().result())
+                hidden = free.pop()
                 inputs = np.concatenate([[last_word], part[:-1]]).astype(np.int32)
-                elman_forward(self.weights.U, self.weights.W, inputs, running, hidden, self.config.hidden, self.shape.kind)
-                histories = self._histories(part, history)
-                if log_prob is not None or bits is not None:
-                    scores = log_prob[k : k + _CHUNK] if log_prob is not None else None
-                    entropies = bits[k : k + _CHUNK] if bits is not None else None
+                elman_forward(
+                    self.weights.U,
+                    self.weights.W,
+                    inputs,
+                    running,
+                    hidden[: part.size],
+                    self.config.hidden,
+                    self.shape.kind,
+                )
+                if scored:
+                    where = slice(k, k + part.size)
+                    scores, entropies = (None if out is None else out[where] for out in (log_prob, bits))
+                    job = (hidden, part, self._histories(part, history), scores, entropies, room)
                     if pool is None:
-                        self._outputs(hidden, part, histories, scores, entropies, room)
+                        self._outputs(*job)
                     else:
-                        pending.append(pool.submit(self._outputs, hidden, part, histories, scores, entropies, room))
-                        if len(pending) > 4:
-                            pending.pop(0).result()
+                        pending.append(pool.submit(self._outputs, *job))
+                if pool is None:
+                    free.append(hidden)
                 last_word = int(part[-1])
-                recent = part[::-1][:MAX_DIRECT_ORDER].astype(np.int32)
-                history = np.concatenate([recent, history])[:MAX_DIRECT_ORDER]
+                history = np.concatenate([part[::-1][:MAX_DIRECT_ORDER], history])[:MAX_DIRECT_ORDER].astype(np.int32)
             for job in pending:
                 job.result()
         if self.config.independent and ids.size and last_word == 0:
@@ -236,7 +252,9 @@ class RecurrentLM:
         ends = np.flatnonzero(ids == 0) + 1
         starts = np.concatenate([[0], ends[:-1]])
         # the first sentence goes on from the caller's state, what follows the last sentence end is a beginning
-        state = self._score_stream(ids[: ends[0]], state, log_prob[: ends[0]], None if bits is None else bits[: ends[0]])
+        state = self._score_stream(
+            ids[: ends[0]], state, log_prob[: ends[0]], None if bits is None else bits[: ends[0]]
+        )
         order = 1 + np.argsort(np.diff(np.concatenate([starts, ends[-1:]]))[1:], kind="stable")
         width, room = padded(self.config.hidden), self._distribution_rows(16) if bits is not None else None
         initial = state

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import kernel
-from corpora.simd import add_scaled_rows, dot_rows, load, pointer, scalar, store
+from corpora.simd import add_scaled_rows, dot_rows, load, pointer, prefetch_rows, scalar, store
 from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.arrays import (
     AFTER_RESET,
@@ -56,7 +56,11 @@ def learn_group(
         target = np.int64(load(targets, t0 + t)) - base
         if shape.n_direct > 0:
             feature_runs(state.history, shape.order, group, n, shape.n_direct, scratch.starts, scratch.lengths)
-            add_features(S, t * stride, w.D, shape.order, scratch.starts, scratch.lengths)
+            if group == 0:
+                for i in range(n):
+                    store(S, t * stride + i, load(S, t * stride + i) + load(S, shape.segment * stride + i))
+            else:
+                add_features(S, t * stride, w.D, shape.order, scratch.starts, scratch.lengths)
         score = softmax_error(S, t * stride, n, target)
         store(log_prob, at + t, load(log_prob, at + t) + score)
         if shape.n_direct > 0:
@@ -87,6 +91,15 @@ def learn_outputs(w, state, scratch, shape, class_start, ids, k, first, size, lo
         learn_group(w, state, scratch, shape, w.O, zero, n, one, X, x0, E, e0, size, ids, k, zero, log_prob, k, rates)
         clip(E, e0 * below_width, size * below_width, cutoff)
     else:
+        if shape.n_direct > 0:
+            # read into a spare row before those of words change: where the halves of D meet they share weights
+            S, spare = scratch.scores, shape.segment * shape.stride
+            for i in range(shape.n_classes):
+                store(S, spare + i, scalar(S, 0.0))
+            feature_runs(
+                state.history, shape.order, zero, shape.n_classes, shape.n_direct, scratch.starts, scratch.lengths
+            )
+            add_features(S, spare, w.D, shape.order, scratch.starts, scratch.lengths)
         for t in range(size):
             c = np.int64(load(scratch.classes, t))
             base = load(class_start, c)
@@ -144,8 +157,11 @@ def reset_context(state, shape):
 
 
 @kernel
-def forward_segment(w, state, scratch, shape, class_of_word, ids, k, first, size):
-    """Run the hidden layer over ``size`` words into rows ``first``... and note their inputs and classes."""
+def forward_segment(w, state, scratch, shape, class_of_word, class_start, ids, k, first, size):
+    """Run the hidden layer over ``size`` words into rows ``first``... and note their inputs and classes.
+
+    The output rows of their classes are on their way to the cache meanwhile.
+    """
     width = shape.width
     for t in range(size):
         row = first + t
@@ -159,7 +175,11 @@ def forward_segment(w, state, scratch, shape, class_of_word, ids, k, first, size
             w.U, w.W, word, before, b0, state.hidden, row * width, shape.n_hidden, width, shape.kind, (row & 1) == 0
         )
         store(state.counters, LAST_WORD, target)
-        store(scratch.classes, t, load(class_of_word, max(target, 0)))
+        c = load(class_of_word, max(target, 0))
+        store(scratch.classes, t, c)
+        if shape.n_classes > 1:
+            base = load(class_start, np.int64(c))
+            prefetch_rows(w.O, base, load(class_start, np.int64(c) + 1) - base, shape.below_width)
 
 
 @kernel
@@ -177,7 +197,9 @@ def segment_size(state, shape, ids, k, n):
 
 
 @kernel
-def learn_stream(weights, arrays, scratch_arrays, shape, ids, class_of_word, class_start, alpha, beta, cutoff, log_prob):
+def learn_stream(
+    weights, arrays, scratch_arrays, shape, ids, class_of_word, class_start, alpha, beta, cutoff, log_prob
+):
     """Learn from the next words of a stream.  Mikolov et al. (2010, 2011), in the order of rnnlm 0.4b.
 
     ``weights`` (Weights) and ``arrays`` (State) change in place.  ids (n,) int32, -1: outside the vocabulary (nothing
@@ -210,7 +232,7 @@ def learn_stream(weights, arrays, scratch_arrays, shape, ids, class_of_word, cla
             shift_rows(state, shape, excess)
             store(counters, FILLED, load(counters, FILLED) - excess)
         first = shape.past + load(counters, FILLED)
-        forward_segment(w, state, scratch, shape, word_class, words, k, first, size)
+        forward_segment(w, state, scratch, shape, word_class, first_word, words, k, first, size)
         newest = first + size - 1
         after_reset = load(counters, AFTER_RESET) == 1 and size == 1
         position = load(counters, POSITION) + size

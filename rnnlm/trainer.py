@@ -120,6 +120,10 @@ class Trainer:
 
     # ---- learning
 
+    def next_stop(self, position: int) -> int:
+        """The position at which ``on_chunk`` is called next; always beyond ``position``."""
+        return position + CHUNK
+
     def learn(self, ids: np.ndarray) -> None:
         """Learn from the next words and add their log probability to the epoch's."""
         from rnnlm.exact import learn_stream_exact
@@ -168,7 +172,7 @@ class Trainer:
             self.started, self.began_at = time.perf_counter(), progress.position
             while progress.position < self.train.size:
                 self.on_chunk(self)
-                self.learn(self.train[progress.position : progress.position + CHUNK])
+                self.learn(self.train[progress.position : self.next_stop(progress.position)])
             self.on_chunk(self)
             yield self._finish_epoch()
 

@@ -1,4 +1,4 @@
-"""What every test needs: a compilation cache that is fresh whenever the source is, and the shared data if it is there."""
+"""What every test needs: a compilation cache that is fresh whenever the source is, and shared data if there is any."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ def _cache_directory() -> str:
     for package in ("corpora", "rnnlm"):
         for path in sorted((ROOT / package).rglob("*.py")):
             digest.update(path.read_bytes())
-    return str(Path(tempfile.gettempdir()) / f"rnnlm-w2v-tests-{os.getuid() if hasattr(os, 'getuid') else 0}" / digest.hexdigest()[:16])
+    return str(
+        Path(tempfile.gettempdir())
+        / f"rnnlm-w2v-tests-{os.getuid() if hasattr(os, 'getuid') else 0}"
+        / digest.hexdigest()[:16]
+    )
 
 
 # before anything imports Numba, and for the processes that tests start
@@ -31,7 +35,9 @@ def golden() -> Path:
     """The outputs of the reference programs."""
     folder = SHARED / "golden"
     if not folder.is_dir():
-        pytest.skip(f"no {folder.name} folder beside the checkout: outputs of the reference programs are compared there")
+        pytest.skip(
+            f"no {folder.name} folder beside the checkout: outputs of the reference programs are compared there"
+        )
     return folder
 
 

@@ -9,7 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import kernel
-from corpora.simd import add_scaled_rows, add_scaled_rows_to_each, dot_rows, load, pointer, scalar, store
+from corpora.simd import (
+    add_scaled_rows,
+    add_scaled_rows_to_each,
+    dot_rows,
+    dot_rows_downwards,
+    load,
+    pointer,
+    scalar,
+    store,
+)
 from rnnlm.activations import activate, scale_by_derivative
 
 
@@ -81,7 +90,23 @@ def clip(x, x0, n, limit):
 
 @kernel
 def elman_bptt(
-    U, W, words, hidden, error, newest, n_steps, depth, previous, reset, delta, n_hidden, width, kind, alpha, decay, cutoff
+    U,
+    W,
+    words,
+    hidden,
+    error,
+    newest,
+    n_steps,
+    depth,
+    previous,
+    reset,
+    delta,
+    n_hidden,
+    width,
+    kind,
+    alpha,
+    decay,
+    cutoff,
 ):
     """Back-propagate through time from row ``newest`` and update U and W.  Mikolov et al. (2011), section 3.
 
@@ -100,7 +125,10 @@ def elman_bptt(
                 store(delta, d0 + i, load(error, r * width + i))
         else:
             # the error that arrives from the next step, clipped as 0.4b does before the output's is added
-            dot_rows(delta, d0, W, zero, width, n_hidden, delta, d0 + width, width)
+            if (newest - r) & 1:
+                dot_rows(delta, d0, W, zero, width, n_hidden, delta, d0 + width, width)
+            else:
+                dot_rows_downwards(delta, d0, W, zero, width, n_hidden, delta, d0 + width, width)
             clip(delta, d0, n_hidden, cutoff)
             for i in range(n_hidden):
                 store(delta, d0 + i, load(delta, d0 + i) + load(error, r * width + i))

@@ -129,7 +129,9 @@ class Online:
         for s, (hidden, error) in enumerate(self.past[: self.steps]):
             word = self.words[s]
             delta = (arriving + error) * self.df(hidden)
-            before = self.state if s == 0 else self.past[s + 1][0] if s + 1 < len(self.past) else np.zeros(self.n_hidden)
+            before = (
+                self.state if s == 0 else self.past[s + 1][0] if s + 1 < len(self.past) else np.zeros(self.n_hidden)
+            )
             dW += np.outer(before, delta)
             if word >= 0:
                 dU[word] += delta

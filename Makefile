@@ -1,0 +1,36 @@
+# Every target sets up what it needs: a virtual environment in .venv with the package and its dependencies.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint bench install clean-cache clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+demo: install
+	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh
+
+test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: install
+	$(BIN)/python bench/run.py
+
+# Numba's cache does not see a change in a function that a cached function of another module calls
+clean-cache:
+	find corpora rnnlm tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean: clean-cache
+	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .ruff_cache .hypothesis
