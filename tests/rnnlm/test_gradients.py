@@ -1,4 +1,4 @@
-"""What a block of words teaches is alpha times the gradient of its log likelihood: finite differences for every parameter.
+"""A block of words teaches alpha times the gradient of its log likelihood: finite differences over every parameter.
 
 Learning is online, so that the claim holds where alpha goes to zero: the mean of the updates with alpha and with
 -alpha is free of terms of second order.  The block begins a text with the state 0: as in rnnlm 0.4b the state before
@@ -20,15 +20,19 @@ WORDS = np.array([3, 7, 0, 1, 3, 3, 6, 0, 2], np.int32)  # a word twice in a row
 N_WORDS, HIDDEN = 8, 4
 
 
-def log_likelihoods(params, words, class_of_word, config, state=0.0):
-    """(B,) sums over the words, for B settings of the parameters at once: each of ``params`` has a leading axis B."""
+def log_likelihoods(params, words, class_of_word, config, state=0.0, frozen=None, first=0):
+    """(B,) sums over words[first:], for B settings of the parameters at once: each of ``params`` has a leading axis B.
+
+    ``frozen``: (n, U, W), what the first n steps of the hidden layer use instead.
+    """
     f, sigmoid = FUNCTIONS[config.activation][0], FUNCTIONS["logistic"][0]
     hidden = np.full((len(params["W"]), config.hidden), state)
     total, last, history = 0.0, 0, [0] * 20
-    for word in words:
-        hidden = f(params["U"][:, last] + np.einsum("bi,bij->bj", hidden, params["W"]))
+    for t, word in enumerate(words.tolist()):
+        U, W = (frozen[1][None], frozen[2][None]) if frozen and t < frozen[0] else (params["U"], params["W"])
+        hidden = f(U[:, last] + np.einsum("bi,bij->bj", hidden, np.broadcast_to(W, (len(hidden), *W.shape[1:]))))
         below = sigmoid(np.einsum("bph,bh->bp", params["K"], hidden)) if "K" in params else hidden
-        c = class_of_word[word]
+        c = int(class_of_word[word])
         members = np.flatnonzero(class_of_word == c)
         for M, rows, target, group in (
             (params["C"], np.arange(config.classes), c, 0),
@@ -38,13 +42,15 @@ def log_likelihoods(params, words, class_of_word, config, state=0.0):
             if "D" in params:
                 places = feature_places(history, config.direct_order, group, len(rows), config.direct)
                 scores = scores + np.stack([params["D"][:, at].sum(axis=1) for at in places], axis=1)
-            total = total + scores[:, target] - np.log(np.exp(scores).sum(axis=1))
+            if t >= first:
+                total = total + scores[:, target] - np.log(np.exp(scores).sum(axis=1))
         last, history = word, [word, *history[:19]]
     return total
 
 
-def gradient(params, words, class_of_word, config, state=0.0):
-    """dict as ``params``: central differences, one parameter at a time."""
+def gradient(lm, words, **how):
+    """dict as ``lm.params``: central differences, one parameter at a time.  ``how``: see log_likelihoods."""
+    params = lm.params
     flat = np.concatenate([values.ravel() for values in params.values()])
     settings = np.repeat(flat[None], 2 * flat.size, axis=0)
     every = np.arange(flat.size)
@@ -54,7 +60,7 @@ def gradient(params, words, class_of_word, config, state=0.0):
     for name, values in params.items():
         shaped[name] = settings[:, at : at + values.size].reshape(-1, *values.shape)
         at += values.size
-    up, down = np.split(log_likelihoods(shaped, words, class_of_word, config, state), 2)
+    up, down = np.split(log_likelihoods(shaped, words, lm.class_of_word, lm.config, **how), 2)
     slopes = np.split((up - down) / (2 * STEP), np.cumsum([values.size for values in params.values()])[:-1])
     return {name: slope.reshape(params[name].shape) for name, slope in zip(params, slopes, strict=True)}
 
@@ -73,7 +79,7 @@ def learnt(config, words, state=0.0, **schedule):
 
 def assert_learns_the_gradient(config, words, state=0.0, **schedule):
     lm = small_model(N_WORDS, **config)
-    expected = gradient(lm.params, words, lm.class_of_word, lm.config, state)
+    expected = gradient(lm, words, state=state)
     for name, values in learnt(config, words, state, **schedule).items():
         assert name == "D" or config["classes"] == 1 or np.abs(expected[name]).max() > 1e-3, (
             f"{name}: nothing to compare"
@@ -103,26 +109,24 @@ def test_without_back_propagation_a_word_learns_from_the_state_that_it_was_given
     assert_learns_the_gradient(config, WORDS[:1], state, bptt=0, block=10)
 
 
-def test_bptt_of_one_word_at_a_time_leaves_the_past_out():
-    # without BPTT the update after two words has no part through the first state; with it, it does
-    config = {"hidden": HIDDEN, "classes": 3}
-    lm = small_model(N_WORDS, **config)
-    whole = gradient(lm.params, WORDS[:2], lm.class_of_word, lm.config)["U"]
-    np.testing.assert_allclose(learnt(config, WORDS[:2], bptt=1, block=2)["U"], whole, rtol=1e-6, atol=1e-8)
-    assert np.abs(learnt(config, WORDS[:2], bptt=0, block=1)["U"] - whole).max() > 1e-3
-
-
-@pytest.mark.parametrize("independent", [False, True])
-def test_the_second_block_reaches_bptt_words_into_the_first(independent):
-    # blocks of 4 words that go back 6: errors of the second block's words flow to the first block's last two steps
-    config = {"hidden": HIDDEN, "classes": 3, "independent": independent}
+@pytest.mark.parametrize("bptt", [1, 2, 3, 5])
+def test_a_block_reaches_bptt_words_back_beyond_its_first(bptt):
+    # two blocks of four words: the second one's errors flow through the 4 + bptt - 1 newest steps
+    config, block = {"hidden": HIDDEN, "classes": 3}, 4
     words = np.array([3, 7, 1, 2, 3, 6, 5, 2], np.int32)
     lm = small_model(N_WORDS, **config)
-    first = gradient(lm.params, words[:4], lm.class_of_word, lm.config)["W"]
-    both = learnt(config, words, bptt=3, block=4)["W"]
-    everything = gradient(lm.params, words, lm.class_of_word, lm.config)["W"]
-    long = learnt(config, words, bptt=5, block=4)["W"]
-    # 4 + 5 - 1 rows hold both blocks: the second block's whole gradient
-    np.testing.assert_allclose(long, everything, rtol=1e-5, atol=1e-7)
-    assert np.abs(both - everything).max() > 1e-5
-    assert np.abs(both - first).max() > 1e-3
+    out_of_reach = (2 * block - (block + bptt - 1), lm.params["U"], lm.params["W"])
+    first = gradient(lm, words[:block])
+    second = gradient(lm, words, frozen=out_of_reach, first=block)
+    both = learnt(config, words, bptt=bptt, block=block)
+    for name, values in both.items():
+        np.testing.assert_allclose(values, first[name] + second[name], rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+def test_without_back_propagation_an_error_stays_at_its_word():
+    config, words = {"hidden": HIDDEN, "classes": 3}, WORDS[:3]
+    lm = small_model(N_WORDS, **config)
+    expected = sum(
+        gradient(lm, words[: t + 1], frozen=(t, lm.params["U"], lm.params["W"]), first=t)["W"] for t in range(3)
+    )
+    np.testing.assert_allclose(learnt(config, words, bptt=0)["W"], expected, rtol=1e-6, atol=1e-8)
