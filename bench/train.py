@@ -19,7 +19,7 @@ from pathlib import Path
 import common
 import numpy as np
 
-RUNS = 5
+RUNS = 3
 WORDS = 200_000
 
 

@@ -6,7 +6,7 @@ as flat, C-contiguous memory with a position, so that a row costs no array heade
 (``pointer(array)``), which inner functions are given because Numba counts references to arrays, with an
 atomic instruction each time one is named.  Whoever makes a pointer keeps its array alive.
 
-Rows are ``padded(n)`` long: a multiple of 16 elements, zero beyond the first n.  ``dot_rows`` reads
+Rows are ``padded(n)`` long: a multiple of PAD elements, zero beyond the first n.  ``dot_rows`` reads
 rows eight at a time: matrices from ``padded_matrix`` have the zero rows that this needs at their end.
 """
 
@@ -21,10 +21,10 @@ from numba.extending import intrinsic
 
 from corpora.jit import kernel
 
-PAD = 16  # elements: one AVX-512 register of float32
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 # one register: wider vectors would be split and spilled, narrower ones leave the machine idle
 _VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+PAD = _VECTOR_BYTES // 4  # elements: one register of float32, two of float64
 
 
 def padded(n: int) -> int:
@@ -42,7 +42,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype) -> np.ndarray:
 
 
 def padded_matrix(values: np.ndarray, dtype=None) -> np.ndarray:
-    """A copy of ``values`` (n, m) as (padded(n) + 16, padded(m)), zero outside."""
+    """A copy of ``values`` (n, m) as (padded(n) + PAD, padded(m)), zero outside."""
     n, m = values.shape
     out = aligned_zeros((padded(n) + PAD, padded(m)), dtype or values.dtype)
     out[:n, :m] = values
@@ -169,27 +169,6 @@ def store(typing_context, a, i, value):
 
 
 @intrinsic
-def _prefetch(typing_context, a, i):
-    def code(context, builder, signature, args):
-        byte = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        at = builder.bitcast(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]), byte)
-        builder.call(function, [at, *(ir.Constant(_I32, k) for k in (0, 2, 1))])  # to read, into the second level
-        return context.get_dummy_value()
-
-    return types.void(a, types.int64), code
-
-
-@kernel
-def prefetch_rows(M, m0, n, width):
-    """Ask for n rows of M from row m0, ``width`` elements each, before they are used."""
-    line = 8  # elements of float64 in a cache line; of float32, every other request is for a line on its way
-    for i in range(m0 * width, (m0 + n) * width, line):
-        _prefetch(M, i)
-
-
-@intrinsic
 def _lanes(typing_context, a):
     """Elements in a vector of this array's type: a constant."""
 
@@ -272,7 +251,7 @@ _1x2, _2x2, _3x2, _4x2, _5x2, _6x2, _7x2, _8x2 = (_scaled_rows_block(k, 2) for k
 
 @kernel
 def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
-    """y[y0 : y0+width] += sum_{j<n} a[a0 + j*step] * M[m0 + j*ld : +width], all flat; width a multiple of 16.
+    """y[y0 : y0+width] += sum_{j<n} a[a0 + j*step] * M[m0 + j*ld : +width], all flat; width a multiple of PAD.
 
     Each block of columns stays in registers over all n rows.
     """
@@ -341,6 +320,65 @@ def add_scaled_rows_to_each(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, 
         add_scaled_rows(y, y0 + q * y_next, a, a0 + q * a_next, step, M, m0, ld, n, width)
 
 
+def _back_and_update_block(n_vectors: int):
+    """One token's pass over n rows of M, ``n_vectors`` vectors wide: y += sum_r e_r M_r, then M_r += e_r x."""
+
+    @intrinsic
+    def block(typing_context, y, y0, e, e0, x, x0, M, m0, ld, n):
+        def code(context, builder, signature, args):
+            vector, lanes = _vector(signature.args[0])
+            y_data, e_data, x_data, m_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 4, 6))
+            y0, e0, x0, m0, ld, n = (args[i] for i in (1, 3, 5, 7, 8, 9))
+            at = [_constant(k * lanes) for k in range(n_vectors)]
+            xs = [_load(builder, x_data, builder.add(x0, k), vector) for k in at]
+            sums = [cgutils.alloca_once(builder, vector) for _ in at]
+            for k, s in zip(at, sums, strict=True):
+                builder.store(_load(builder, y_data, builder.add(y0, k), vector), s)
+            with cgutils.for_range(builder, n, intp=_I64) as loop:
+                factor = _splat(builder, builder.load(builder.gep(e_data, [builder.add(e0, loop.index)])), vector)
+                row = builder.add(m0, builder.mul(loop.index, ld))
+                for k, s, part in zip(at, sums, xs, strict=True):
+                    place = builder.add(row, k)
+                    old = _load(builder, m_data, place, vector)
+                    builder.store(_fma(builder, factor, old, builder.load(s)), s)
+                    _store(builder, _fma(builder, factor, part, old), m_data, place)
+            for k, s in zip(at, sums, strict=True):
+                _store(builder, builder.load(s), y_data, builder.add(y0, k))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(y, i, e, i, x, i, M, i, i, i), code
+
+    return block
+
+
+_back_6, _back_2, _back_1 = (_back_and_update_block(k) for k in (6, 2, 1))
+
+
+@kernel
+def back_and_update_rows(y, y0, e, e0, x, x0, M, m0, ld, n, width):
+    """y[y0 : +width] += sum_{r<n} e[e0 + r] * M[m0 + r*ld : +width], and then each of these rows of M += e[e0 + r] * x.
+
+    All flat; width a multiple of PAD.  Each row is read once.
+    """
+    lanes = _lanes(y)
+    left = width // lanes
+    while left >= 6:
+        _back_6(y, y0, e, e0, x, x0, M, m0, ld, n)
+        y0 += 6 * lanes
+        x0 += 6 * lanes
+        m0 += 6 * lanes
+        left -= 6
+    while left >= 2:
+        _back_2(y, y0, e, e0, x, x0, M, m0, ld, n)
+        y0 += 2 * lanes
+        x0 += 2 * lanes
+        m0 += 2 * lanes
+        left -= 2
+    if left == 1:
+        _back_1(y, y0, e, e0, x, x0, M, m0, ld, n)
+
+
 def _dot_block(n_rows: int, n_vectors: int):
     """out[o0 + q*o_next + r] = M[m0 + r*ld : +width] . x[x0 + q*x_next : +width], r < n_rows, q < n_vectors."""
 
@@ -384,7 +422,7 @@ _dot_8_rows, _dot_rows_pair = _dot_block(8, 1), _dot_block(_PAIR_ROWS, 2)
 
 @kernel
 def dot_rows(out, o0, M, m0, ld, n, x, x0, width):
-    """out[o0 + r] = M[m0 + r*ld : +width] . x[x0 : +width] for r < n, all flat; width a multiple of 16.
+    """out[o0 + r] = M[m0 + r*ld : +width] . x[x0 : +width] for r < n, all flat; width a multiple of PAD.
 
     Eight rows at a time: up to 7 elements of ``out`` beyond n are overwritten, and as many rows of M read.
     """

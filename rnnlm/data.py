@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from corpora.errors import CorpusError
+from corpora.spool import Spool
 from corpora.stream import TokenStream, encode
 from corpora.tokenize import from_spec
 from corpora.vocab import UNK, Vocab
@@ -28,18 +29,26 @@ class VocabOptions(NamedTuple):
 
 @dataclass
 class Texts:
-    """``train`` (n,) and ``valid`` (m,) int32, -1: not in the vocabulary.  ``held_out``: sentences that were split off."""
+    """``train`` (n,) and ``valid`` (m,) int32, in memory or mapped from files; -1: not in the vocabulary.
+
+    ``held_out``: sentences that were split off for validation.
+    """
 
     vocab: Vocab
     train: np.ndarray
     valid: np.ndarray
     held_out: int
-    streams: list[TokenStream]
+    sources: list[TokenStream | Spool]
+
+    def unknown_share(self, ids: np.ndarray) -> float:
+        """The share of ids (n,) that are no word of the vocabulary, or ``<unk>``."""
+        unk = self.vocab.unk_id
+        return sum(int(np.count_nonzero((part < 0) | (part == unk))) for part in _blocks(ids)) / ids.size
 
     def close(self) -> None:
         self.train = self.valid = None
-        for stream in self.streams:
-            stream.close()
+        for source in self.sources:
+            source.close()
 
 
 def read_texts(
@@ -68,65 +77,95 @@ def read_texts(
             keep_oov=keep_oov, **common,
         )  # fmt: skip
         vocab = stream.vocab if given is None else stream.vocab.with_counts(stream.counts())
-        _require_words(vocab, train)
+        _require_words(vocab, train, options)
         other = encode(valid, split, vocab, keep_oov=keep_oov, **common)
         return Texts(vocab, stream.ids, other.ids, 0, [stream, other])
-    stream = encode(train, split, given, order=options.order, keep_oov=keep_oov, **common)
-    ids, held, n = hold_out(stream, share, seed)
+    with encode(train, split, given, order=options.order, keep_oov=keep_oov, **common) as stream:
+        kept, held, n = hold_out(stream, share, seed, tmp)
+        vocab = stream.vocab
+    ids, held_ids = kept.array(), held.array()
     if given is not None:
-        vocab = stream.vocab.with_counts(np.bincount(ids[ids >= 0], minlength=len(given)))
+        vocab = vocab.with_counts(_counts(ids, len(vocab)))
     else:
-        vocab, new_ids = relearn(stream.vocab, ids, options)
-        _renumber(ids, new_ids), _renumber(held, new_ids)
-    stream.close()
-    _require_words(vocab, train)
-    return Texts(vocab, ids, held, n, [])
+        vocab, new_ids = relearn(vocab, ids, options)
+        _renumber(ids, new_ids), _renumber(held_ids, new_ids)
+    _require_words(vocab, train, options)
+    return Texts(vocab, ids, held_ids, n, [kept, held])
 
 
-def hold_out(stream: TokenStream, share: float, seed: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """(training ids, held-out ids, held-out sentences): sentences drawn without replacement, order kept."""
-    ends = stream.sentence_ends()
-    n = max(1, round(share * ends.size))
-    if n >= ends.size:
-        raise CorpusError(f"{ends.size} sentences are too few to hold some out; give --valid")
-    chosen = np.zeros(ends.size, bool)
-    chosen[np.random.default_rng(seed).choice(ends.size, n, replace=False)] = True
-    lengths = np.diff(ends, prepend=-1)
-    out = np.repeat(chosen, lengths)
-    text = stream.ids[: out.size]
-    return np.ascontiguousarray(text[~out]), np.ascontiguousarray(text[out]), n
+def hold_out(stream: TokenStream, share: float, seed: int, tmp: str | None = None) -> tuple[Spool, Spool, int]:
+    """The ids to train on, those held out, and how many sentences these are: drawn without replacement, order kept."""
+    n_sentences = stream.n_sentences
+    n = max(1, round(share * n_sentences))
+    if n >= n_sentences:
+        few = "1 sentence is" if n_sentences == 1 else f"{n_sentences} sentences are"
+        raise CorpusError(f"{few} too few to hold some out for validation; give --valid")
+    chosen = np.zeros(n_sentences, bool)
+    chosen[np.random.default_rng(seed).choice(n_sentences, n, replace=False)] = True
+    kept, held = Spool(tmp, at_most=stream.n_tokens), Spool(tmp, at_most=stream.n_tokens)
+    sentence = 0
+    for part in _blocks(stream.ids):
+        is_end = part == 0
+        number = sentence + np.cumsum(is_end) - is_end
+        out = chosen[number]
+        kept.append(part[~out])
+        held.append(part[out])
+        sentence += int(is_end.sum())
+    return kept, held, n
 
 
 def relearn(vocab: Vocab, ids: np.ndarray, options: VocabOptions) -> tuple[Vocab, np.ndarray]:
     """The vocabulary of what is left for training, and the new id of every old one (-1: gone, and no ``<unk>``)."""
     counts = np.zeros(len(vocab), np.int64)
     first = np.full(len(vocab), np.iinfo(np.int64).max)
-    for start in range(0, ids.size, _BLOCK):
-        part = ids[start : start + _BLOCK]
+    start = 0
+    for part in _blocks(ids):
         counts += np.bincount(part, minlength=counts.size)
         words, at = np.unique(part, return_index=True)
         first[words] = np.minimum(first[words], at + start)
+        start += part.size
     order = np.argsort(first, kind="stable")
     left = order[counts[order] > 0]
     new, position = Vocab.arrange(
-        vocab.words.take(left), counts[left], min_count=options.min_count, max_size=options.max_size, order=options.order
-    )
+        vocab.words.take(left), counts[left],
+        min_count=options.min_count, max_size=options.max_size, order=options.order,
+    )  # fmt: skip
     new_ids = np.full(len(vocab), new.index(UNK), np.int32)
     new_ids[left] = position
     return new, new_ids
 
 
-def _renumber(ids: np.ndarray, new_ids: np.ndarray) -> None:
+def _blocks(ids: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, ids.size, _BLOCK):
-        ids[start : start + _BLOCK] = new_ids[ids[start : start + _BLOCK]]
+        yield ids[start : start + _BLOCK]
 
 
-def _require_words(vocab: Vocab, paths: Sequence[str]) -> None:
-    if len(vocab) < 2 or vocab.total == 0:
-        raise CorpusError(f"{', '.join(paths)}: no word is left for the vocabulary; lower --min-count")
+def _counts(ids: np.ndarray, n_words: int) -> np.ndarray:
+    return sum((np.bincount(part[part >= 0], minlength=n_words) for part in _blocks(ids)), np.zeros(n_words, np.int64))
+
+
+def _renumber(ids: np.ndarray, new_ids: np.ndarray) -> None:
+    for part in _blocks(ids):
+        part[...] = new_ids[part]
+
+
+def _require_words(vocab: Vocab, paths: Sequence[str], options: VocabOptions) -> None:
+    """A model of sentence ends and ``<unk>`` alone would be no use to anyone."""
+    left = vocab.counts.copy()
+    left[0] = 0
+    if vocab.unk_id >= 0:
+        left[vocab.unk_id] = 0
+    if left.any():
+        return
+    texts = ", ".join(paths)
+    if options.file:
+        raise CorpusError(f"{options.file}: none of its words is in the training text ({texts}); give another --vocab")
+    if options.min_count > 1:
+        raise CorpusError(f"{texts}: no word occurs {options.min_count} times; lower --min-count")
+    raise CorpusError(f"{texts}: no words to train on")
 
 
 def same_text(train: Sequence[str], valid: Sequence[str], texts: Texts) -> bool:
-    """Whether the validation text is the training text: validation would then measure nothing."""
+    """Whether a validation file is a training file, or the texts are the same: validation would measure nothing."""
     named = {os.path.realpath(path) for path in train if path != "-"} & {os.path.realpath(path) for path in valid}
     return bool(named) or np.array_equal(texts.train, texts.valid)

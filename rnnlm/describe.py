@@ -33,7 +33,8 @@ def facts(path: str | os.PathLike) -> dict:
 def describe(found: dict) -> str:
     """The facts as lines for a reader."""
     a, training = found["architecture"], found["training"]
-    output = "softmax over all words" if a["classes"] == 1 else f"{a['classes']} classes{' (old)' if a['old_classes'] else ''}"
+    classes = f"{a['classes']} classes{' (old)' if a['old_classes'] else ''}"
+    output = "softmax over all words" if a["classes"] == 1 else classes
     compression = f", compression layer {a['compression']}" if a["compression"] else ""
     direct = f", {a['direct']} direct connections of order {a['direct_order']}" if a["direct"] else ""
     packed = f", {found['compression']}" if found["compression"] else ""

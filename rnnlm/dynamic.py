@@ -60,7 +60,8 @@ class DynamicLM:
     def score_ids(self, ids: np.ndarray, state: int, *, entropy: bool = False) -> tuple[Scored, int]:
         """As RecurrentLM.score_ids.  With ``entropy`` words go one by one: several times slower."""
         if state != self.position:
-            raise ValueError(f"a dynamic model reads a text once and in order: at word {self.position}, asked for {state}")
+            asked = f"at word {self.position}, asked for {state}"
+            raise ValueError(f"a dynamic model reads a text once and in order: {asked}")
         ids = np.asarray(ids, np.int32)
         oov = ids < 0
         if self.vocab.unk_id >= 0:
@@ -84,7 +85,8 @@ class DynamicLM:
         real, log_prob = self._dtype.type, np.empty(ids.size)
         learn_stream(
             self.model.weights, self._state, self._scratch, self.shape, np.ascontiguousarray(ids, np.int32),
-            self.model.class_of_word, self.model.class_start, real(self.alpha), real(self.beta), real(self.cutoff), log_prob,
+            self.model.class_of_word, self.model.class_start,
+            real(self.alpha), real(self.beta), real(self.cutoff), log_prob,
         )  # fmt: skip
         if not np.isfinite(log_prob).all():
             word = self.position + int(np.flatnonzero(~np.isfinite(log_prob))[0]) + 1

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from corpora.language_model import LanguageModel
+from corpora.vocab import EOS
 
 MOST_EMPTY = 1000  # sentences without a word, one after another: the model has learnt nothing else
 
 
 def sharpen(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """p^(1/T), normalised: below 1 nearer to the most probable word, above 1 nearer to uniform; 0: the most probable."""
+    """p^(1/T), normalised: below 1 nearer to the most probable word (0: only it), above 1 nearer to uniform."""
     if temperature == 1:
         return probabilities
     if temperature == 0:
@@ -51,3 +52,16 @@ def generate(
         _, state = lm.score([word], state)
         drawn, empty = (drawn + 1, 0) if choice else (drawn, empty + 1)
         yield word
+
+
+def sentences(words: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Cut words at sentence ends, which are left out; the last sentence may lack its own."""
+    sentence: list[bytes] = []
+    for word in words:
+        if word == EOS:
+            yield sentence
+            sentence = []
+        else:
+            sentence.append(word)
+    if sentence:
+        yield sentence

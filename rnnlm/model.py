@@ -137,7 +137,7 @@ class RecurrentLM:
         """Natural log probabilities (n,) float64 of ids (0 where -1), entropies in bits, and the state after them."""
         log_prob = np.zeros(ids.size)
         bits = np.zeros(ids.size) if entropy else None
-        if self.config.independent and np.count_nonzero(ids == 0) > 1:
+        if self.config.independent and (ids[:-1] == 0).any():
             return self._score_sentences(ids, state, log_prob, bits)
         return log_prob, bits, self._score_stream(ids, state, log_prob, bits)
 
@@ -255,9 +255,14 @@ class RecurrentLM:
         state = self._score_stream(
             ids[: ends[0]], state, log_prob[: ends[0]], None if bits is None else bits[: ends[0]]
         )
-        order = 1 + np.argsort(np.diff(np.concatenate([starts, ends[-1:]]))[1:], kind="stable")
+        lengths = ends - starts
+        order = 1 + np.argsort(lengths[1:], kind="stable")
         width, room = padded(self.config.hidden), self._distribution_rows(16) if bits is not None else None
         initial = state
+        for s in order[lengths[order] > _CHUNK]:  # the states of 32 lines of a million words would fill the memory
+            where = slice(starts[s], ends[s])
+            self._score_stream(ids[where], initial, log_prob[where], None if bits is None else bits[where])
+        order = order[lengths[order] <= _CHUNK]
         with threadpool_limits(1, "blas"):
             for k in range(0, order.size, _STREAMS):
                 batch = order[k : k + _STREAMS]

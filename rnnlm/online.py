@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import kernel
-from corpora.simd import add_scaled_rows, dot_rows, load, pointer, prefetch_rows, scalar, store
+from corpora.simd import PAD, add_scaled_rows, dot_rows, load, pointer, scalar, store
 from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.arrays import (
     AFTER_RESET,
@@ -45,7 +45,7 @@ def learn_group(
     """
     alpha, decay, direct_decay, _ = rates
     S, stride, width = scratch.scores, shape.stride, shape.below_width
-    n_padded = (n + 15) // 16 * 16
+    n_padded = (n + PAD - 1) // PAD * PAD
     row_scores(M, m0, n, X, x0, n_tokens, width, S, stride, np.int64(0))
     for i in range(n_tokens * width):
         store(scratch.scaled, i, load(X, x0 * width + i) * alpha)
@@ -157,11 +157,8 @@ def reset_context(state, shape):
 
 
 @kernel
-def forward_segment(w, state, scratch, shape, class_of_word, class_start, ids, k, first, size):
-    """Run the hidden layer over ``size`` words into rows ``first``... and note their inputs and classes.
-
-    The output rows of their classes are on their way to the cache meanwhile.
-    """
+def forward_segment(w, state, scratch, shape, class_of_word, ids, k, first, size):
+    """Run the hidden layer over ``size`` words into rows ``first``... and note their inputs and classes."""
     width = shape.width
     for t in range(size):
         row = first + t
@@ -175,11 +172,7 @@ def forward_segment(w, state, scratch, shape, class_of_word, class_start, ids, k
             w.U, w.W, word, before, b0, state.hidden, row * width, shape.n_hidden, width, shape.kind, (row & 1) == 0
         )
         store(state.counters, LAST_WORD, target)
-        c = load(class_of_word, max(target, 0))
-        store(scratch.classes, t, c)
-        if shape.n_classes > 1:
-            base = load(class_start, np.int64(c))
-            prefetch_rows(w.O, base, load(class_start, np.int64(c) + 1) - base, shape.below_width)
+        store(scratch.classes, t, load(class_of_word, max(target, 0)))
 
 
 @kernel
@@ -232,7 +225,7 @@ def learn_stream(
             shift_rows(state, shape, excess)
             store(counters, FILLED, load(counters, FILLED) - excess)
         first = shape.past + load(counters, FILLED)
-        forward_segment(w, state, scratch, shape, word_class, first_word, words, k, first, size)
+        forward_segment(w, state, scratch, shape, word_class, words, k, first, size)
         newest = first + size - 1
         after_reset = load(counters, AFTER_RESET) == 1 and size == 1
         position = load(counters, POSITION) + size

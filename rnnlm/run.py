@@ -1,4 +1,4 @@
-"""One training run from the command line: it is interrupted, goes on, runs out of memory or diverges, and loses nothing.
+"""A training run from the command line: it is interrupted, goes on, runs out of memory or diverges, and loses nothing.
 
 The model file holds the best epoch so far.  ``MODEL.checkpoint`` holds the whole state, every ``checkpoint_minutes``
 and on Ctrl-C; the same command goes on from there and ends bit for bit as if it had not been stopped.
@@ -9,26 +9,56 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from corpora.errors import CorpusError
+from corpora.errors import CorpusError, FormatError
 from corpora.files import check_output
 from corpora.progress import bar
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
-from rnnlm.io import load, native
+from rnnlm.io import load, native, peek
+from rnnlm.io.checks import all_finite
 from rnnlm.model import RecurrentLM
-from rnnlm.trainer import CHUNK, Diverged, EpochReport, Progress, Trainer
+from rnnlm.system import available_memory, polite_interrupt, readable_size
+from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
 OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, scratch
+SNAPSHOT_WORDS = 40
+# where an option is not called as its setting
+OPTIONS = {"classes": "class", "max_epochs": "max-iter", "initialisation": "init", "scale": "init-scale"}
+
+
+def checkpoint_of(output: str) -> str:
+    """The file beside a model that holds a whole interrupted run."""
+    return f"{output}.checkpoint"
+
+
+def check_outputs(output: str, log: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> bool:
+    """Whether there is a checkpoint to go on from.
+
+    CorpusError where ``output`` or ``log`` cannot be written, or is one of ``inputs``, the files that are read.
+    """
+    resumes = os.path.exists(checkpoint_of(output)) and not force
+    if os.path.exists(output) and not os.path.isdir(output) and not os.path.isfile(output):
+        raise CorpusError(f"{output}: not an ordinary file; the model is read again while it is trained")
+    check_output(output, force or resumes)
+    if log is not None:
+        check_output(log, force or resumes)
+    read = {os.path.realpath(path) for path in inputs if path != "-"}
+    written = [path for path in (output, log) if path is not None]
+    for path in written:
+        if os.path.realpath(path) in read:
+            raise CorpusError(f"{path}: is read in this run as well; give the output another name")
+    if len({os.path.realpath(path) for path in written}) < len(written):
+        raise CorpusError(f"{log}: both the model and the log; give one of them another name")
+    return resumes
 
 
 @dataclass
@@ -49,26 +79,35 @@ class Run:
 
     @property
     def checkpoint(self) -> str:
-        return f"{self.output}.checkpoint"
+        return checkpoint_of(self.output)
 
     def epochs(self) -> Iterator[EpochReport]:
-        """Train; a report after every epoch.  KeyboardInterrupt after the state was saved."""
-        resumed = os.path.exists(self.checkpoint) and not self.force
-        if not resumed:
-            check_output(self.output, self.force)
+        """Train; a report after every epoch.
+
+        Where it is stopped the state is saved first: KeyboardInterrupt for Ctrl-C, SystemExit for SIGTERM and SIGHUP.
+        Whoever stops reading the reports (an error, a closed pipe) leaves a checkpoint as well.
+        """
+        resumed = check_outputs(self.output, self.log, self.force)
         self._require_memory()
         self.trainer = self._resume() if resumed else self._begin()
-        seconds = self.trainer.warm_up()
+        seconds = self._warm_up()
         if seconds > 3:
             self.say(f"compiled in {seconds:.0f} s; kept for the next time")
+        if not resumed:
+            self._forget_checkpoint()  # of the run that --force replaces
         self._saved_at = time.monotonic()
-        with _polite_interrupt() as self._interrupted, self._open_log(resumed) as write_log:
+        self._shown_words = self._words_read()
+        with polite_interrupt() as self._interrupt, self._open_log() as write_log:
             for report in self._watched_epochs():
-                write_log(report)
-                yield report
+                try:
+                    write_log(report)
+                    yield report
+                except BaseException:  # the log's disk is full, or nobody reads standard output any more
+                    self._save_checkpoint()
+                    self.say(f"stopped; the same command goes on from {self.checkpoint}")
+                    raise
         self._keep()  # the best weights once more, with the history of all epochs
-        with suppress(FileNotFoundError):
-            os.remove(self.checkpoint)
+        self._forget_checkpoint()
 
     # ---- beginning and going on
 
@@ -77,21 +116,25 @@ class Run:
         item = np.dtype(config.dtype).itemsize
         parameters = item * sum(int(np.prod(shape)) for shape in parameter_shapes(config, n_words).values())
         # drawing them takes as much again, for a moment
-        need = 2 * parameters + self.texts.train.nbytes + self.texts.valid.nbytes + OVERHEAD
+        ids = self.texts.train.nbytes + self.texts.valid.nbytes
+        need = 2 * parameters + ids + OVERHEAD
         free = available_memory()
-        figure = f"{_size(parameters)} of parameters, {_size(self.texts.train.nbytes + self.texts.valid.nbytes)} of ids"
+        figure = f"{readable_size(parameters)} of parameters, {readable_size(ids)} of ids"
         if free is not None and need > free:
             raise CorpusError(
-                f"training needs about {_size(need)} of memory ({figure}), {_size(free)} are free: "
+                f"training needs about {readable_size(need)} of memory ({figure}), {readable_size(free)} are free: "
                 "lower --hidden, --direct or --max-vocab"
             )
-        self.say(f"memory: about {_size(need)} ({figure})")
+        self.say(f"memory: about {readable_size(need)} ({figure})")
 
     def _begin(self) -> Trainer:
         config, train = self.model_config, self.train_config
         n_words = len(self.texts.vocab)
         if config.classes > n_words:
-            raise CorpusError(f"--class {config.classes}: more classes than the {n_words} words of the vocabulary")
+            raise CorpusError(
+                f"--class {config.classes}: more classes than the {n_words} words of the vocabulary; "
+                "lower it (1: softmax over all words)"
+            )
         if train.compatible:
             params = glibc_params(config, n_words, GlibcRandom(train.seed))
         else:
@@ -100,6 +143,7 @@ class Run:
         model = RecurrentLM.create(config, self.texts.vocab, params)
         del params
         model.weights  # noqa: B018 - packs the parameters; the drawn ones are given back
+        self._has_best = False
         return self._trainer(model)
 
     def _trainer(self, model: RecurrentLM) -> Trainer:
@@ -120,30 +164,67 @@ class Run:
 
     def _resume(self) -> Trainer:
         model, extra, meta = native.load_checkpoint(self.checkpoint)
-        theirs, ours = meta.get("fingerprint", {}), self._fingerprint()
+        theirs, ours = meta.get("fingerprint"), self._fingerprint()
+        if theirs is None:
+            raise FormatError(self.checkpoint, None, "not a checkpoint of rnnlm train; --force replaces it")
         for part in ("model", "training"):
             for name, value in ours[part].items():
                 old = theirs.get(part, {}).get(name)
                 if old != value:
                     raise CorpusError(
-                        f"{self.checkpoint}: of a run with another {name} ({old}, now {value}): "
-                        "give the same options to go on, or --force to start over"
+                        f"{self.checkpoint}: of a run with another --{_option(name)} ({_value(name, old)}, "
+                        f"now {_value(name, value)}): give the same options to go on, or --force to start over"
                     )
         if theirs != ours:
-            raise CorpusError(f"{self.checkpoint}: of a run on other texts: --force starts over")
-        model.weights  # noqa: B018 - copies the mapped arrays, so that the file can be replaced
-        if "D" in model.params:
-            model.weights = model.weights.copy()
-            model.params = model.weights.views(model.params)
+            raise CorpusError(
+                f"{self.checkpoint}: of a run on other texts, or with another vocabulary: "
+                "give the same texts and options to go on, or --force to start over"
+            )
+        # everything is copied, so that the mapped file can be replaced, on Windows too
+        model.weights = model.weights.copy()
+        model.params = model.weights.views(model.params)
+        model.start_hidden = np.array(model.start_hidden)
+        model.class_of_word = np.array(model.class_of_word)
         model.vocab = self.texts.vocab
         trainer = self._trainer(model)
-        for name in trainer.state._fields:
-            getattr(trainer.state, name)[...] = extra[name]
-        model.start_hidden = np.array(extra["start_hidden"])
-        trainer.progress = Progress(**meta["progress"])
-        position = trainer.progress.position
-        self.say(f"going on from {self.checkpoint}: epoch {trainer.progress.epoch}, word {position} of {len(trainer.train)}")
+        try:
+            for name in trainer.state._fields:
+                getattr(trainer.state, name)[...] = extra[name]
+            trainer.progress = Progress(**meta["progress"])
+        except (KeyError, TypeError, ValueError) as error:
+            reason = "of another version of rnnlm train: --force starts over"
+            raise FormatError(self.checkpoint, None, reason) from error
+        self._has_best = np.isfinite(trainer.progress.best_log10_prob)
+        self._require_best(trainer.progress)
+        place = f"epoch {trainer.progress.epoch}, word {trainer.progress.position} of {trainer.train.size}"
+        self.say(f"going on from {self.checkpoint}: {place}")
         return trainer
+
+    def _require_best(self, progress: Progress) -> None:
+        """The best epoch's weights are in the model file only: it must be there still."""
+        if not self._has_best:
+            return
+        found = peek(self.output)["training"] if os.path.exists(self.output) else {}
+        # or the process was killed when it had saved the checkpoint's epoch, but not yet a new checkpoint
+        is_next = (found.get("iterations"), found.get("config")) == (progress.epoch + 1, self.train_config.to_dict())
+        if found.get("valid_log10_prob") != progress.best_log10_prob and not is_next:
+            finding = "another model" if found else "missing"
+            raise CorpusError(
+                f"{self.output}: {finding}, where {self.checkpoint} needs the best epoch of its run: "
+                "bring it back, or --force to start over"
+            )
+
+    def _forget_checkpoint(self) -> None:
+        with suppress(FileNotFoundError):
+            os.remove(self.checkpoint)
+
+    def _warm_up(self) -> float:
+        """Load or compile the kernels before the clock of the first epoch starts; the seconds that it took."""
+        began = time.perf_counter()
+        self.trainer.warm_up()
+        if self.snapshot_words:
+            self.trainer.model.distribution(self.trainer.model.start())
+        return time.perf_counter() - began
 
     # ---- while it runs
 
@@ -157,12 +238,18 @@ class Run:
                 try:
                     report = next(reports, None)
                 except Diverged as error:
-                    kept = os.path.exists(self.output)
-                    where = f"{self.output} holds the best epoch" if kept else "no epoch was finished, nothing is written"
-                    raise Diverged(f"{error}; {where}") from error
+                    best = f"{self.output} holds the best epoch" if self._has_best else "nothing is written"
+                    raise Diverged(f"{error}; {best}") from error
             if report is None:
                 return
+            if os.path.exists(self.checkpoint) and not trainer.progress.finished:
+                self._try_checkpoint()  # an older one would need the weights that the model file held before
             yield report
+
+    def _words_read(self) -> int:
+        """In all epochs so far."""
+        progress = self.trainer.progress
+        return progress.epoch * self.trainer.train.size + progress.position
 
     def _on_chunk(self, trainer: Trainer) -> None:
         progress = trainer.progress
@@ -170,26 +257,46 @@ class Run:
         self._shown = progress.position
         if progress.position:
             self._bar.set_postfix_str(f"{trainer.train_entropy:.3f} bits", refresh=False)
-        if self._interrupted.is_set():
-            self._save_checkpoint()
-            self.say(f"stopped; the same command goes on from {self.checkpoint}")
-            raise KeyboardInterrupt
+        if self._interrupt.number is not None:
+            self._stop(self._interrupt.number)
         if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
-            self._save_checkpoint()
-            self._saved_at = time.monotonic()
-        every = -(-self.snapshot_words // CHUNK) * CHUNK
-        if every and progress.position and progress.position % every == 0:
-            self.show(self._snapshot())
+            self._try_checkpoint()
+        if self.snapshot_words:
+            before, self._shown_words = self._shown_words, self._words_read()
+            if before // self.snapshot_words < self._shown_words // self.snapshot_words:
+                self._clear_bar()
+                self.show(self._snapshot())
 
-    def _snapshot(self, n_words: int = 40) -> str:
+    def _stop(self, number: int) -> None:
+        self._clear_bar()
+        self.say(f"stopping: the state goes to {self.checkpoint} (Ctrl-C once more: at once, without it)")
+        self._save_checkpoint()
+        self.say(f"stopped; the same command goes on from {self.checkpoint}")
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    def _clear_bar(self) -> None:
+        if hasattr(self._bar, "clear"):  # one that is shown: it comes back below what is printed now
+            self._bar.clear()
+
+    def _snapshot(self) -> str:
         from corpora.tokenize import from_spec
-        from corpora.vocab import EOS
-        from rnnlm.generate import generate
+        from rnnlm.generate import generate, sentences
 
         progress = self.trainer.progress
         rng = np.random.default_rng([self.train_config.seed, progress.epoch, progress.position])
-        words = [word for word in generate(self.trainer.model, n_words, rng) if word != EOS]
-        return f"--- epoch {progress.epoch}, word {progress.position}\n{from_spec(self.tokenizer).join(words)}"
+        text = map(from_spec(self.tokenizer).join, sentences(generate(self.trainer.model, SNAPSHOT_WORDS, rng)))
+        return "\n".join([f"--- epoch {progress.epoch}, word {progress.position}", *text])
+
+    def _try_checkpoint(self) -> None:
+        """Save the state on the way: where that fails, training goes on."""
+        try:
+            self._save_checkpoint()
+        except Diverged:
+            raise
+        except CorpusError as error:
+            self._clear_bar()
+            self.say(f"Warning: {error}; training goes on without a new checkpoint")
+        self._saved_at = time.monotonic()
 
     def _save_checkpoint(self) -> None:
         trainer = self.trainer
@@ -198,13 +305,18 @@ class Run:
         native.save(
             self._described(),
             self.checkpoint,
-            extra={**trainer.state._asdict(), "start_hidden": np.asarray(trainer.model.start_hidden)},
+            extra=trainer.state._asdict(),
             extra_meta={"fingerprint": self._fingerprint(), "progress": progress},
         )
 
     def _described(self) -> RecurrentLM:
         """The model with what its file tells about its training; also what 0.4b's header wants."""
         trainer, config = self.trainer, self.train_config
+        for name, values in trainer.model.params.items():
+            if not (name == "D" and values.size >= native.UNCHECKED) and not all_finite(values):
+                place = f"epoch {trainer.progress.epoch} (NaN or infinity in {name})"
+                raise Diverged(f"training diverged in {place}: lower --alpha ({config.alpha:g})")
+        best = trainer.progress.best_log10_prob
         trainer.model.training = {
             "tokenizer": self.tokenizer,
             "config": config.to_dict(),
@@ -215,73 +327,44 @@ class Run:
             "starting_alpha": config.alpha,
             "alpha": trainer.progress.alpha,
             "alpha_divide": int(trainer.progress.halving),
-            "iterations": trainer.progress.epoch + 1,
-            "valid_log10_prob": trainer.progress.best_log10_prob if np.isfinite(trainer.progress.best_log10_prob) else 0.0,
+            "iterations": len(trainer.model.history),
+            "valid_log10_prob": best if np.isfinite(best) else 0.0,
         }
         return trainer.model
 
     def _keep(self) -> None:
         native.save(self._described(), self.output)
+        self._has_best = True
 
     def _recall(self) -> None:
         best = load(self.output)
         for name, array in self.trainer.model.params.items():
+            if name == "D" and self.train_config.compatible:
+                continue  # 0.4b forgets to bring back the direct connections
             array[...] = best.params[name]
 
     @contextmanager
-    def _open_log(self, resumed: bool) -> Iterator[Callable[[EpochReport], None]]:
+    def _open_log(self) -> Iterator[Callable[[EpochReport], None]]:
+        """Writes a report to the log, which begins with the epochs of the checkpoint: none is missing, none twice."""
         if self.log is None:
             yield lambda report: None
             return
-        with open(self.log, "a" if resumed else "w", encoding="utf-8") as file:
+        with open(self.log, "wb", buffering=0) as file:  # what a full disk refuses must not wait in a buffer
 
-            def write(report: EpochReport) -> None:
-                file.write(json.dumps(report.to_dict()) + "\n")
-                file.flush()
+            def write(line: dict) -> None:
+                try:
+                    file.write(json.dumps(line).encode() + b"\n")
+                except OSError as error:
+                    raise CorpusError(f"{self.log}: cannot be written ({error.strerror or error})") from error
 
-            yield write
-
-
-@contextmanager
-def _polite_interrupt() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set an event that is looked at between two chunks; a second Ctrl-C interrupts at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number, frame):
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    numbers = [signal.SIGINT, *([signal.SIGTERM] if hasattr(signal, "SIGTERM") else [])]
-    before = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield event
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+            for line in self.trainer.model.history:
+                write(line)
+            yield lambda report: write(report.to_dict())
 
 
-def available_memory() -> int | None:
-    """Bytes that can be taken without swapping, None where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
+def _option(name: str) -> str:
+    return OPTIONS.get(name, name.replace("_", "-"))
 
 
-def _size(n: int) -> str:
-    for unit in ("bytes", "KB", "MB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}"
-        n /= 1000
-    return f"{n:.1f} GB"
+def _value(name: str, value: object) -> object:
+    return f"{value / 1e6:g}" if name == "direct" and isinstance(value, int) else value

@@ -125,7 +125,7 @@ def distributions(weights, shape, hidden, histories, class_start, probabilities,
                 feature_runs(histories[k + t], shape.order, 0, n_classes, shape.n_direct, starts, lengths)
                 add_features(S, t * class_stride, D, shape.order, starts, lengths)
             softmax_in_place(S, t * class_stride, n_classes)
-            total = 0.0
+            total, mass = 0.0, 0.0
             for c in range(n_classes):
                 base = class_start[c]
                 n = class_start[c + 1] - base
@@ -149,12 +149,14 @@ def distributions(weights, shape, hidden, histories, class_start, probabilities,
                     z += e
                     moment += e * d
                 within = math.log(np.float64(z)) - np.float64(moment) / np.float64(z)
+                mass += np.float64(p_class)
                 if p_class > 0:
                     total += np.float64(p_class) * (within - math.log(np.float64(p_class)))
                 factor = p_class / z
                 for i in range(s0, s0 + n):
                     store(P, i, load(P, i) * factor)
-            entropy_bits[k + t] = total * 1.4426950408889634
+            # of the words: what the network gives to classes without words is shared out, as in model.distribution
+            entropy_bits[k + t] = (total / mass + math.log(mass)) * 1.4426950408889634
 
 
 @kernel

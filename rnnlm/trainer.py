@@ -48,7 +48,7 @@ class Progress:
     position: int = 0  # words of the epoch that are done
     alpha: float = 0.1
     halving: bool = False
-    last_log10_prob: float = -1e8  # of the validation text in the epoch before (0.4b begins with this number)
+    last_log10_prob: float = -math.inf  # of the validation text in the epoch before
     best_log10_prob: float = -math.inf
     log_prob: float = 0.0  # natural, of the epoch's words so far
     scored: int = 0  # how many of them are in the vocabulary

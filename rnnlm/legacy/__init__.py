@@ -6,9 +6,11 @@ defect, docs/compatibility.md says what is done here.  Importing this loads neit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from rnnlm.legacy.options import NAMES, parse
+from corpora.errors import CorpusError
+from rnnlm.legacy.options import NAMES, Options, parse
 
 __all__ = ["is_legacy", "main"]
 
@@ -25,12 +27,23 @@ def main(argv: Sequence[str]) -> int:
     such errors to standard output and mostly exits with 0).
     """
     options, ignored = parse(argv)
-    # the order in which 0.4b works where several are asked for
     from rnnlm.legacy.output import echo, warn
 
     for argument in ignored:
         warn(f"{argument}: not an option of rnnlm 0.4b; ignored, as there")
     echo(options)
+    try:
+        _work(options)
+    except (CorpusError, ValueError) as error:
+        message = re.sub(r"(?<!\S)--(?=[a-z])", "-", str(error))  # the library's messages name the new options
+        if message == str(error):
+            raise
+        raise CorpusError(message) from error
+    return 0
+
+
+def _work(options: Options) -> None:
+    # the order in which 0.4b works where several things are asked for
     if options.train is not None:
         from rnnlm.legacy.train import train
 
@@ -43,4 +56,3 @@ def main(argv: Sequence[str]) -> int:
         from rnnlm.legacy.generate import generate
 
         generate(options)
-    return 0

@@ -61,9 +61,7 @@ def _probabilities(lm: RecurrentLM, state: RnnState) -> np.ndarray:
     """(V,) as ``lm.distribution``, but a class without words keeps what it has: the sum can be below one."""
     hidden = aligned_zeros((1, state.hidden.size), lm.config.dtype)
     last_word = np.array([state.last_word], np.int32)
-    elman_forward(
-        lm.weights.U, lm.weights.W, last_word, state.hidden.copy(), hidden, lm.config.hidden, lm.shape.kind
-    )
+    elman_forward(lm.weights.U, lm.weights.W, last_word, state.hidden.copy(), hidden, lm.config.hidden, lm.shape.kind)
     rows = aligned_zeros((16, padded(len(lm.vocab)) + 16), lm.config.dtype)
     history = state.history[None, : lm.config.direct_order]
     distributions(lm.weights, lm.shape, hidden, history, lm.class_start, rows, np.empty(1), True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
@@ -28,5 +29,16 @@ def echo(options: Options) -> None:
     for option in OPTIONS:
         if option.field in options.given and option.echo:
             value = getattr(options, option.field)
-            shown = option.echo if option.read is None else option.echo % (value // option.unit if option.unit > 1 else value)
-            say(f"{shown}\n")
+            if option.unit > 1:
+                value //= option.unit
+            say((option.echo if option.read is None else option.echo % value) + "\n")
+
+
+def perplexity(log10_prob: float, n: int) -> float:
+    """Of n words; NaN where there are none, infinity where a word is impossible or the number too large."""
+    if n == 0:
+        return math.nan
+    try:
+        return math.pow(10, -log10_prob / n)
+    except OverflowError:
+        return math.inf

@@ -6,7 +6,6 @@ the vocabulary are none of the total, also where the vocabulary has ``<unk>``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +14,7 @@ from corpora.stream import encode
 from corpora.tokenize import get_tokenizer
 from rnnlm.io import load
 from rnnlm.legacy.options import Options
-from rnnlm.legacy.output import say
+from rnnlm.legacy.output import perplexity, say
 from rnnlm.model import LOG10_E, RecurrentLM
 
 _BLOCK = 1 << 16  # words that are scored at a time
@@ -40,7 +39,7 @@ def test(options: Options) -> None:
             log10_prob += float(log_prob.sum()) * LOG10_E
             n += int(np.count_nonzero(ids >= 0))
     if totals:
-        say(f"\ntest log probability: {log10_prob:f}\n\nPPL net: {_perplexity(log10_prob, n):f}\n")
+        say(f"\ntest log probability: {log10_prob:f}\n\nPPL net: {perplexity(log10_prob, n):f}\n")
 
 
 def _scorer(lm: RecurrentLM, options: Options) -> Callable[[np.ndarray], np.ndarray]:
@@ -67,12 +66,3 @@ def _rows(ids: np.ndarray, probabilities: np.ndarray, words: list[bytes]) -> byt
         b"%d\t%.10f\t%b\n" % (i, p, words[i]) if i >= 0 else _OOV
         for i, p in zip(ids.tolist(), probabilities.tolist(), strict=True)
     )
-
-
-def _perplexity(log10_prob: float, n: int) -> float:
-    if n == 0:
-        return math.nan
-    try:
-        return math.pow(10, -log10_prob / n)
-    except OverflowError:
-        return math.inf

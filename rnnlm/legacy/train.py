@@ -23,37 +23,64 @@ from rnnlm.initial import GlibcRandom, glibc_params
 from rnnlm.io import load, sniff
 from rnnlm.io import save as save_model
 from rnnlm.legacy.options import Options
-from rnnlm.legacy.output import flush, say
+from rnnlm.legacy.output import flush, perplexity, say
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 from rnnlm.trainer import EpochReport, Trainer
 
 SHOW_EVERY = 10_000  # words between two lines of progress
+NOT_VALIDATED = -1e8  # the log10 probability that 0.4b begins with
 
 
 def train(options: Options) -> None:
     """Train and save ``options.rnnlm``, or go on with it where it exists."""
     check_output(options.rnnlm, force=True)
     say(f"Starting training using file {options.train}\n")
-    dtype = "float64" if options.exact else "float32"
+    flush()
+    model_config, config = _configs(options)
     split, lm = get_tokenizer(), None
     if os.path.exists(options.rnnlm):
         say("Restoring network from file to continue training...\n")
-        flush()
-        lm = _restore(options, dtype)
+        lm = _restore(options, model_config.dtype)
+        config = replace(config, bptt=lm.bptt, bptt_block=lm.bptt_block)
     vocab = None if lm is None else lm.vocab
     with encode([options.train], split, vocab, keep_oov=lm is not None, order="rnnlm") as text:
         if lm is None:
             if options.debug > 0:
                 say(f"Vocab size: {len(text.vocab)}\nWords in train file: {text.n_tokens}\n")
                 flush()
-            lm = _create(options, dtype, text)
+            lm = _create(options, model_config, text)
         if lm.config.classes > len(lm.vocab):
             say("WARNING: number of classes exceeds vocabulary size!\n")
         if options.one_iter:
-            _Run(options, lm, text.ids, None).run()
+            _Run(options, config, lm, text.ids, None).run()
         else:
             with encode([options.valid], split, lm.vocab, keep_oov=True) as valid:
-                _Run(options, lm, text.ids, valid.ids).run()
+                _Run(options, config, lm, text.ids, valid.ids).run()
+
+
+def _configs(options: Options) -> tuple[ModelConfig, TrainConfig]:
+    """A new model and its training, by the options.  ValueError for settings that are out of range."""
+    model = ModelConfig(
+        hidden=options.hidden,
+        classes=options.classes,
+        old_classes=options.old_classes,
+        compression=options.compression,
+        direct=options.direct,
+        direct_order=options.direct_order,
+        independent=options.independent,
+        dtype="float64" if options.exact else "float32",
+    )
+    training = TrainConfig(
+        alpha=options.alpha,
+        beta=options.beta,
+        bptt=options.bptt or 0,
+        bptt_block=options.bptt_block,
+        gradient_cutoff=max(options.gradient_cutoff, 0.0),  # 0.4b: off
+        min_improvement=options.min_improvement,
+        max_epochs=max(options.max_iter, 1),
+        compatible=True,
+    )
+    return model, training
 
 
 def _restore(options: Options, dtype: str) -> RecurrentLM:
@@ -71,21 +98,8 @@ def _restore(options: Options, dtype: str) -> RecurrentLM:
     return lm
 
 
-def _create(options: Options, dtype: str, text: TokenStream) -> RecurrentLM:
+def _create(options: Options, config: ModelConfig, text: TokenStream) -> RecurrentLM:
     """A new model with the weights that 0.4b would begin with."""
-    try:
-        config = ModelConfig(
-            hidden=options.hidden,
-            classes=options.classes,
-            old_classes=options.old_classes,
-            compression=options.compression,
-            direct=options.direct,
-            direct_order=options.direct_order,
-            independent=options.independent,
-            dtype=dtype,
-        )
-    except ValueError as error:
-        raise _with_one_dash(error) from error
     lm = RecurrentLM.create(config, text.vocab, glibc_params(config, len(text.vocab), GlibcRandom(options.seed)))
     lm.training = {
         "train_file": options.train,
@@ -99,11 +113,6 @@ def _create(options: Options, dtype: str, text: TokenStream) -> RecurrentLM:
         "file_format": "binary" if options.binary else "text",
     }
     return lm
-
-
-def _with_one_dash(error: Exception) -> CorpusError:
-    """An error that names options of the new command line, in terms of this one."""
-    return CorpusError(str(error).replace("--", "-"))
 
 
 class _Trainer(Trainer):
@@ -121,6 +130,7 @@ class _Run:
     """One call of -train on encoded texts; ``valid`` None: one pass without validation."""
 
     options: Options
+    config: TrainConfig
     lm: RecurrentLM
     train: np.ndarray
     valid: np.ndarray | None
@@ -134,43 +144,29 @@ class _Run:
                 self._finish(report)
                 if self.options.one_iter:
                     break
-        except BaseException as error:
+        except BaseException:
             with suppress(OSError):
                 say("\n")  # after the line of progress
-            if isinstance(error, CorpusError):
-                raise _with_one_dash(error) from error
             raise
 
     def _trainer(self) -> _Trainer:
         """The trainer, where the model's file says that its training stood."""
-        options, lm, training = self.options, self.lm, self.lm.training
-        try:
-            config = TrainConfig(
-                alpha=training["starting_alpha"],
-                beta=options.beta,
-                bptt=lm.bptt,
-                bptt_block=lm.bptt_block,
-                gradient_cutoff=max(options.gradient_cutoff, 0.0),  # 0.4b: off
-                min_improvement=options.min_improvement,
-                max_epochs=options.max_iter,
-                compatible=True,
-            )
-        except ValueError as error:
-            raise _with_one_dash(error) from error
+        lm, training = self.lm, self.lm.training
         keep = {} if self.valid is not None else {"keep": lambda: None}
-        trainer = _Trainer(lm, config, self.train, self.valid, on_chunk=self._on_chunk, **keep)
+        trainer = _Trainer(lm, self.config, self.train, self.valid, on_chunk=self._on_chunk, **keep)
         trainer.save_every = training["save_every"]
         trainer.keep()  # what an epoch that is worse goes back to
         progress = trainer.progress
         progress.epoch = training.get("iterations", 0)
         progress.alpha = training["alpha"]
         progress.halving = bool(training.get("alpha_divide", 0))
-        progress.last_log10_prob = training.get("valid_log10_prob", progress.last_log10_prob)
+        progress.last_log10_prob = training.get("valid_log10_prob", NOT_VALIDATED)
         progress.position = min(max(training.get("train_position", 0), 0), self.train.size)
         self._previous = progress.last_log10_prob
         if progress.position:  # it was saved within an epoch: go on there, with the context of a beginning
             progress.log_prob = training["train_log10_prob"] / LOG10_E
             trainer.state.counters[POSITION] = progress.position
+        trainer.learn(self.train[:0])  # compiles, before the clock of words a second is started
         return trainer
 
     # ---- while it runs
@@ -222,8 +218,7 @@ class _Run:
             self._save(valid_log10_prob=log10_prob)
         self._previous = log10_prob
         self._append(
-            f"\niter: {report.epoch}\nvalid log probability: {log10_prob:f}\n"
-            f"PPL net: {math.pow(10, -log10_prob / max(1, n)):f}\n"
+            f"\niter: {report.epoch}\nvalid log probability: {log10_prob:f}\nPPL net: {perplexity(log10_prob, n):f}\n"
         )
 
     def _save(

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from corpora.jit import exp, kernel
-from corpora.simd import add_scaled_rows, add_scaled_rows_to_each, dot_rows, dot_rows_each, load, scalar, store
+from corpora.simd import add_scaled_rows, add_scaled_rows_to_each, back_and_update_rows, dot_rows, dot_rows_each, load, scalar, store
 
 TILE = 4096  # elements of a matrix that stay in the nearest cache while all tokens of a segment use them
 
@@ -97,6 +97,9 @@ def backward_and_update(M, m0, n, X, x0, E, e0, n_tokens, width, S, stride, n_pa
     last = n_tokens - 1
     keep = scalar(M, 1.0) - decay
     shrinks = keep != scalar(M, 1.0)
+    if last == 0 and not shrinks:
+        back_and_update_rows(E, e0 * width, S, zero, scaled, zero, M, m0 * width, width, n, width)
+        return
     rows = tile_rows(width)
     for tile in range(0, n, rows):
         size = min(rows, n - tile)

@@ -1,0 +1,84 @@
+"""What the tests of the rnnlm command share: a way to call it, small texts, and one trained model."""
+
+import io
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+TRAINING = "--hidden 6 --class 4 --max-iter 3 --seed 2"
+
+
+@pytest.fixture(scope="session")
+def rnnlm():
+    """rnnlm(line, stdin=b"") -> (exit code, output, errors): the command, in this process."""
+
+    def call(line, stdin=b""):
+        from rnnlm.cli import run
+
+        streams = [io.TextIOWrapper(io.BytesIO(stdin)), *(io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))]
+        with pytest.MonkeyPatch.context() as patch:
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                patch.setattr(sys, name, stream)
+            code = run(shlex.split(line))
+            for stream in streams[1:]:
+                stream.flush()
+        return code, *(stream.buffer.getvalue().decode() for stream in streams[1:])
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def done(rnnlm):
+    """done(line, stdin=b"") -> output of a command that must do well."""
+
+    def done(line, stdin=b""):
+        code, out, err = rnnlm(line, stdin)
+        assert code == 0, err
+        return out
+
+    return done
+
+
+@pytest.fixture(scope="session")
+def start_rnnlm():
+    """start_rnnlm(line, **options of Popen) -> the command as a process of its own."""
+
+    def start(line, **options):
+        command = [sys.executable, "-m", "rnnlm.cli", *shlex.split(line)]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(command, env=ENVIRONMENT, **{**pipes, **options})
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, rnnlm):
+    """A folder: train.txt, valid.txt and test.txt by the grammar of Elman (1990), and small.rnnlm, trained on them."""
+    from corpora.grammars import GRAMMARS
+
+    folder = tmp_path_factory.mktemp("trained")
+    rng = np.random.default_rng(5)
+    for name, n in (("train", 2400), ("valid", 300), ("test", 200)):
+        lines = (f"{sentence}\n" for sentence in GRAMMARS["elman1990"].generate(n, rng))
+        (folder / f"{name}.txt").write_text("".join(lines), "ascii")
+    text = f"{folder}/train.txt --valid {folder}/valid.txt"
+    code, _, err = rnnlm(f"train {text} -o {folder}/small.rnnlm {TRAINING}")
+    assert code == 0, err
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path, monkeypatch):
+    """The current directory, with copies of these files."""
+    for path in trained.iterdir():
+        shutil.copy(path, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,164 @@
+"""The direction of dependence, read from the source: who may import what, and when."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = [name for name in ("corpora", "rnnlm", "w2v") if (ROOT / name).is_dir()]
+SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+# what kernels may use beside each other: decorators, vector intrinsics, and the constants and tuples that they share
+FOR_KERNELS = {"corpora.jit", "corpora.simd", "corpora.bytes_simd", "rnnlm.config", "rnnlm.arrays"}
+DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def names_in(node: ast.AST):
+    """The modules that an import statement names; ``from package import module`` counts as the module."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield alias.name
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"relative import, line {node.lineno}"
+        for alias in node.names:
+            whole = f"{node.module}.{alias.name}"
+            yield whole if whole in MODULES else node.module
+
+
+def imports(module: str) -> set[str]:
+    """Everywhere in the module, inside functions too."""
+    return {name for node in ast.walk(tree_of(module)) for name in names_in(node)}
+
+
+def at_import_time(module: str) -> set[str]:
+    """Outside functions and outside ``if TYPE_CHECKING``."""
+    found, waiting = set(), [tree_of(module)]
+    while waiting:
+        node = waiting.pop()
+        found.update(names_in(node))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting.extend(node.orelse)
+            continue
+        waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def has_kernels(module: str) -> bool:
+    return any(
+        isinstance(decorator, ast.Name) and decorator.id in DECORATORS
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.FunctionDef)
+        for decorator in node.decorator_list
+    )
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] in PACKAGES}
+
+
+every_module = pytest.mark.parametrize("module", MODULES)
+WITH_KERNELS = [module for module in MODULES if has_kernels(module)]
+
+
+def test_this_test_sees_the_source():
+    assert {"corpora.simd", "rnnlm.online", "rnnlm.cells.elman", "rnnlm.outputs.softmax"} <= set(WITH_KERNELS)
+    assert "rnnlm.trainer" in MODULES
+    assert "rnnlm.trainer" not in WITH_KERNELS
+    assert "rnnlm.io" in imports("rnnlm") - at_import_time("rnnlm")
+    assert "numba" in at_import_time("corpora.jit")
+
+
+@every_module
+def test_packages_depend_on_corpora_and_never_on_each_other(module):
+    package = module.split(".")[0]
+    allowed = {"corpora", package}
+    assert {name.split(".")[0] for name in ours(imports(module))} <= allowed
+
+
+@pytest.mark.parametrize("module", WITH_KERNELS)
+def test_kernels_use_arrays_intrinsics_and_each_other_only(module):
+    assert ours(imports(module)) <= FOR_KERNELS | set(WITH_KERNELS)
+    others = {name.split(".")[0] for name in imports(module)} - set(PACKAGES) - sys.stdlib_module_names
+    assert others <= {"numpy", "numba", "llvmlite"}
+
+
+@every_module
+def test_only_modules_with_kernels_import_the_compiler(module):
+    if module != "corpora.jit" and module not in WITH_KERNELS:
+        assert not {name.split(".")[0] for name in at_import_time(module)} & {"numba", "llvmlite"}
+
+
+@every_module
+def test_only_the_command_line_knows_click(module):
+    if MODULES[module].name not in ("cli.py", "options.py"):
+        assert "click" not in {name.split(".")[0] for name in imports(module)}
+
+
+@every_module
+def test_nothing_but_a_command_imports_a_command(module):
+    if MODULES[module].name not in ("cli.py", "__main__.py"):
+        assert not {name for name in imports(module) if name.endswith(".cli")}
+
+
+def test_no_module_needs_itself_to_be_imported():
+    needs = {module: ours(at_import_time(module)) & set(MODULES) - {module} for module in MODULES}
+    loaded: set[str] = set()
+    while ready := [module for module in needs if module not in loaded and needs[module] <= loaded]:
+        loaded.update(ready)
+    assert not set(MODULES) - loaded
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name in PACKAGES or name.endswith(".cli")])
+def test_a_command_starts_without_numpy_and_the_compiler(module):
+    code = (
+        f"import sys, {module}; "
+        "print(sorted({'numpy', 'numba', 'llvmlite', 'scipy', 'pooch', 'tqdm'} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.strip() == "[]"
+
+
+def test_every_package_is_in_the_distribution():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    on_disk = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    assert set(listed) == on_disk
+    assert all((path.parent / "__init__.py").exists() for path in SOURCES)
+
+
+def committed_files() -> list[Path]:
+    try:
+        names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no git checkout: which files are committed is not known")
+    return [ROOT / os.fsdecode(name) for name in names.split(b"\0") if name]
+
+
+def test_no_committed_file_names_a_path_of_the_machine_it_was_written_on():
+    here = {ROOT, ROOT.parent, Path.home()} - {Path(path.anchor) for path in (ROOT, Path.home())}
+    pattern = re.compile(rb"(?<![\w.])(" + b"|".join(re.escape(os.fsencode(path)) for path in here) + rb")[/\\]")
+    found = [path for path in committed_files() if path.is_file() and pattern.search(path.read_bytes())]
+    assert not found
