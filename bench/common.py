@@ -33,7 +33,8 @@ def environment() -> str:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     cpu = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
-        models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+        with open("/proc/cpuinfo") as file:
+            models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
         cpu = f"{models[0]} x{len(models)}"
     packages = ", ".join(f"{name} {version(name)}" for name in ("numba", "numpy", "scipy"))
     return f"commit {commit.stdout.strip()}, {cpu}, Python {platform.python_version()}, {packages}"

@@ -185,7 +185,7 @@ _PAIR_ROWS = 8 if _VECTOR_BYTES == 64 else 4
 
 
 def _scaled_rows_block(n_vectors: int, n_sums: int):
-    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_{j<n} a[a0 + q*a_next + j*step] * M[m0 + j*ld:]."""
+    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_j a[a0 + q*a_next + j*step] * M[m0 + j*ld:]."""
     unroll = max(1, 8 // (n_vectors * n_sums))  # eight chains of fused multiply-adds hide their latency
 
     @intrinsic
@@ -389,8 +389,9 @@ def _dot_block(n_rows: int, n_vectors: int):
             out_data, m_data, x_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
             o0, o_next, m0, ld, x0, x_next, width = (args[i] for i in (1, 2, 4, 5, 7, 8, 9))
             sums = [[cgutils.alloca_once(builder, vector) for _ in range(n_rows)] for _ in range(n_vectors)]
-            for s in sum(sums, []):
-                builder.store(ir.Constant(vector, [0.0] * lanes), s)
+            for some in sums:
+                for s in some:
+                    builder.store(ir.Constant(vector, [0.0] * lanes), s)
             rows = [builder.add(m0, builder.mul(ld, _constant(r))) for r in range(n_rows)]
             with cgutils.for_range(builder, builder.sdiv(width, _constant(lanes)), intp=_I64) as loop:
                 i = builder.mul(loop.index, _constant(lanes))

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def frequency_classes(counts: np.ndarray, n_classes: int, old: bool = False) -> np.ndarray:
-    """Assign words to classes of about equal (root) frequency.  Mikolov et al. (2011), section 3.
+    """Words in classes of about equal (root) frequency.  Mikolov et al. (2011), factorisation of the output.
 
     counts (V,) in the order of the vocabulary.  The words' shares, of sqrt(count) or with ``old``
     of the count itself, are summed in that order; a word at which the sum passes (class + 1) /

@@ -6,6 +6,7 @@ hidden), V words, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +79,18 @@ class State(NamedTuple):
         )
         state.start_text(shape.n_hidden, CONTEXT_START)
         return state
+
+    def restore(self, saved: Mapping[str, np.ndarray], n_hidden: int) -> None:
+        """Take over the arrays of a checkpoint.  Rows may have been padded otherwise, on a machine of wider vectors.
+
+        KeyError or ValueError where they are not those of such a network.
+        """
+        for name, array in self._asdict().items():
+            if name in ("hidden", "error", "previous"):
+                array[...] = 0
+                array[..., :n_hidden] = saved[name][..., :n_hidden]
+            else:
+                array[...] = saved[name]
 
     def start_text(self, n_hidden: int, context) -> None:
         """Begin an epoch or a text: as 0.4b, old states and errors stay in the buffer and their words become </s>."""

@@ -66,7 +66,8 @@ def read_texts(
 ) -> Texts:
     """Encode the texts of a run.  Without ``valid`` a seeded share of the training sentences is held out.
 
-    The vocabulary knows the training part only.  CorpusError for texts that cannot be used.
+    The vocabulary knows the training part only.  ``keep_oov``: words outside it are -1 in validation even where it
+    has ``<unk>``.  CorpusError for texts that cannot be used.
     """
     split = from_spec(tokenizer)
     given = Vocab.read(options.file) if options.file else None
@@ -87,8 +88,12 @@ def read_texts(
     if given is not None:
         vocab = vocab.with_counts(_counts(ids, len(vocab)))
     else:
+        old_unk = vocab.unk_id
         vocab, new_ids = relearn(vocab, ids, options)
-        _renumber(ids, new_ids), _renumber(held_ids, new_ids)
+        _renumber(ids, new_ids)
+        if keep_oov:  # as in a validation text of its own: only what is <unk> literally is <unk>
+            new_ids[(new_ids == vocab.unk_id) & (np.arange(new_ids.size) != old_unk)] = -1
+        _renumber(held_ids, new_ids)
     _require_words(vocab, train, options)
     return Texts(vocab, ids, held_ids, n, [kept, held])
 
@@ -160,8 +165,6 @@ def _require_words(vocab: Vocab, paths: Sequence[str], options: VocabOptions) ->
     texts = ", ".join(paths)
     if options.file:
         raise CorpusError(f"{options.file}: none of its words is in the training text ({texts}); give another --vocab")
-    if options.min_count > 1:
-        raise CorpusError(f"{texts}: no word occurs {options.min_count} times; lower --min-count")
     raise CorpusError(f"{texts}: no words to train on")
 
 

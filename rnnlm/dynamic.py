@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a model that goes on learning from the text it scores.  Mikolov et al. (2010), section 3.2."""
+"""Dynamic evaluation: a model that goes on learning from the text it scores.  Mikolov et al. (2010), section 2."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class RecurrentLM:
     # ---- the LanguageModel protocol
 
     def start(self) -> RnnState:
-        """The state before a text: for a model of rnnlm 0.4b that of its file, else the one that training began with."""
+        """The state before a text: for a model of 0.4b that of its file, else the one that training began with."""
         context = CONTEXT_RESET if self.config.independent else self.start_hidden
         return self.state_from(context)
 

@@ -242,7 +242,8 @@ class Run:
                     raise Diverged(f"{error}; {best}") from error
             if report is None:
                 return
-            if os.path.exists(self.checkpoint) and not trainer.progress.finished:
+            is_last = trainer.progress.finished or trainer.progress.epoch == self.train_config.max_epochs
+            if os.path.exists(self.checkpoint) and not is_last:
                 self._try_checkpoint()  # an older one would need the weights that the model file held before
             yield report
 

@@ -21,7 +21,7 @@ BLOCK = 16  # words that share one pass over an output matrix
 
 @kernel
 def compress(K, hidden, h0, n_tokens, shape, below):
-    """below[t] = logistic(K hidden[h0 + t]), the compression layer of Mikolov et al. (2011), figure 3."""
+    """below[t] = logistic(K hidden[h0 + t]), the compression layer of Mikolov et al. (2011)."""
     for t in range(n_tokens):
         b = t * shape.below_width
         dot_rows(below, b, K, np.int64(0), shape.width, shape.n_below, hidden, (h0 + t) * shape.width, shape.width)

@@ -108,7 +108,7 @@ def elman_bptt(
     decay,
     cutoff,
 ):
-    """Back-propagate through time from row ``newest`` and update U and W.  Mikolov et al. (2011), section 3.
+    """Back-propagate through time from row ``newest`` and update U and W.  Mikolov et al. (2011), on BPTT.
 
     Rows of hidden, error (rows, width) and words (rows,) are flat, in the order of time; ``error`` is dE/ds_t that
     came from the outputs.  ``n_steps`` rows are gone through, those older than ``depth`` hold nothing.  ``previous``

@@ -49,8 +49,9 @@ def load(path: str | os.PathLike, *, dtype: str | None = None):
     """The model in a file, plain or compressed.
 
     ``dtype``: "float32" or "float64" for parameters of that type; None: as the file has them, and
-    for the toolkit's files float64, in which the toolkit computes.  A native file is mapped, not read: on Windows it cannot be
-    replaced while its model is in use.  CorpusError or FormatError, one line, for any other file.
+    for the toolkit's files float64, in which the toolkit computes.  A native file is mapped, not
+    read: on Windows it cannot be replaced while its model is in use.
+    CorpusError or FormatError, one line, for any other file.
     """
     with Source(path) as source:
         return FORMATS[_format_of(source)].read(source, dtype)

@@ -1,6 +1,6 @@
 """Softmax over a group of rows: all words, the classes, or the words of one class.
 
-Mikolov et al. (2011), eq. 4-5: P(w | s) = P(class of w | s) P(w | class of w, s).
+Mikolov et al. (2011), factorisation of the output layer: P(w | s) = P(class of w | s) P(w | class of w, s).
 T tokens, n rows in the group; ``width`` elements a row of the matrix and of the layer below.
 """
 
@@ -11,7 +11,16 @@ import math
 import numpy as np
 
 from corpora.jit import exp, kernel
-from corpora.simd import add_scaled_rows, add_scaled_rows_to_each, back_and_update_rows, dot_rows, dot_rows_each, load, scalar, store
+from corpora.simd import (
+    add_scaled_rows,
+    add_scaled_rows_to_each,
+    back_and_update_rows,
+    dot_rows,
+    dot_rows_each,
+    load,
+    scalar,
+    store,
+)
 
 TILE = 4096  # elements of a matrix that stay in the nearest cache while all tokens of a segment use them
 

@@ -20,6 +20,7 @@ from corpora.simd import (
     add_scaled_rows,
     add_scaled_rows_to_each,
     aligned_zeros,
+    back_and_update_rows,
     dot_rows,
     dot_rows_downwards,
     dot_rows_each,
@@ -51,6 +52,11 @@ def _add_to_each_by_pointer(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, 
 
 
 @kernel
+def _back_and_update_by_pointer(y, y0, e, e0, x, x0, M, m0, ld, n, width):
+    back_and_update_rows(pointer(y), y0, pointer(e), e0, pointer(x), x0, pointer(M), m0, ld, n, width)
+
+
+@kernel
 def _dot_by_pointer(out, o0, M, m0, ld, n, x, x0, width):
     dot_rows(pointer(out), o0, pointer(M), m0, ld, n, pointer(x), x0, width)
 
@@ -65,23 +71,20 @@ def _dot_each_by_pointer(out, o0, o_next, M, m0, ld, n, x, x0, x_next, n_x, widt
     dot_rows_each(pointer(out), o0, o_next, pointer(M), m0, ld, n, pointer(x), x0, x_next, n_x, width)
 
 
-def kinds(by_arrays, by_pointer):
-    """A function in every form that is worth its compilation: arrays differ from pointers whatever the element."""
-    return pytest.mark.parametrize(
-        ("function", "dtype"),
-        [
-            pytest.param(by_pointer, "float32", id="pointers-float32"),
-            pytest.param(by_pointer, "float64", id="pointers-float64"),
-            pytest.param(by_arrays, "float32", id="arrays-float32"),
-        ],
-    )
+def kinds(by_pointer, by_arrays=None):
+    """A function in the forms that are worth a compilation: arrays differ from pointers whatever the element."""
+    forms = [pytest.param(by_pointer, dtype, id=f"pointers-{dtype}") for dtype in DTYPES]
+    if by_arrays:
+        forms.append(pytest.param(by_arrays, "float32", id="arrays-float32"))
+    return pytest.mark.parametrize(("function", "dtype"), forms)
 
 
 widths = pytest.mark.parametrize("width", WIDTHS)
-add_kinds = kinds(add_scaled_rows, _add_by_pointer)
-add_each_kinds = kinds(add_scaled_rows_to_each, _add_to_each_by_pointer)
-dot_kinds = kinds(dot_rows, _dot_by_pointer)
-dot_each_kinds = kinds(dot_rows_each, _dot_each_by_pointer)
+add_kinds = kinds(_add_by_pointer, add_scaled_rows)
+add_each_kinds = kinds(_add_to_each_by_pointer)
+back_kinds = kinds(_back_and_update_by_pointer)
+dot_kinds = kinds(_dot_by_pointer, dot_rows)
+dot_each_kinds = kinds(_dot_each_by_pointer)
 
 
 def whole(rng, *shape):
@@ -226,17 +229,35 @@ def test_factors_can_be_the_columns_of_a_matrix(function, dtype):
     np.testing.assert_array_equal(y, start + errors[:, :21].T @ inputs)
 
 
+@back_kinds
+@widths
+def test_back_and_update_reads_each_row_before_it_changes_it(function, dtype, width):
+    rng = np.random.default_rng(width)
+    for n in COUNTS:
+        values, errors, inputs, start = whole(rng, n, width), whole(rng, n), whole(rng, width), whole(rng, width)
+        M, m0 = rows_in_nan(values, width + 16, dtype)
+        e, e0 = rows_in_nan(errors[None], n, dtype)
+        x, x0 = rows_in_nan(inputs[None], width, dtype)
+        y = np.full(width + 40, UNTOUCHED, dtype)
+        y[5 : 5 + width] = start
+        function(y, 5, e, e0, x, x0, M, m0, width + 16, n, width)
+        np.testing.assert_array_equal(y[5 : 5 + width], start + errors @ values)
+        changed, _ = rows_in_nan(values + np.outer(errors, inputs), width + 16, dtype)
+        np.testing.assert_array_equal(M, changed)  # and what lies between the rows is as it was
+        assert (y[:5] == UNTOUCHED).all()
+        assert (y[5 + width :] == UNTOUCHED).all()
+
+
 # ---- a matrix times a vector
 
 
-@pytest.mark.parametrize("function", [dot_rows_downwards, _dot_downwards_by_pointer])
 @pytest.mark.parametrize("n", COUNTS)
-def test_downwards_is_upwards_to_the_last_bit(function, n):
+def test_downwards_is_upwards_to_the_last_bit(n):
     rng = np.random.default_rng(n)
     M, x = padded_matrix(rng.normal(size=(n, 48)).astype("f4")), rng.normal(size=48).astype("f4")
     upwards, downwards = np.full((2, n + 16), UNTOUCHED, "f4")
-    dot_rows(upwards, 3, M, 0, 48, n, x, 0, 48)
-    function(downwards, 3, M, 0, 48, n, x, 0, 48)
+    _dot_by_pointer(upwards, 3, M, 0, 48, n, x, 0, 48)
+    _dot_downwards_by_pointer(downwards, 3, M, 0, 48, n, x, 0, 48)
     np.testing.assert_array_equal(downwards, upwards)
 
 
@@ -283,13 +304,13 @@ def test_real_numbers_differ_from_numpys_by_rounding_only(blocks, n, n_each, see
     rounding = 2 * np.finfo(dtype).eps
 
     out = np.zeros((n_each, padded(n) + 16), dtype)
-    dot_rows_each(out, 0, padded(n) + 16, M, 0, width, n, vectors, 0, width, n_each, width)
+    _dot_each_by_pointer(out, 0, padded(n) + 16, M, 0, width, n, vectors, 0, width, n_each, width)
     exact = vectors.astype(float) @ values.astype(float).T
     size = np.abs(vectors).astype(float) @ np.abs(values).astype(float).T
     assert (np.abs(out[:, :n] - exact) <= rounding * np.sqrt(width) * size).all()
 
     y = np.zeros((n_each, width), dtype)
-    add_scaled_rows_to_each(y, 0, width, n_each, factors, 0, n, 1, M, 0, width, n, width)
+    _add_to_each_by_pointer(y, 0, width, n_each, factors, 0, n, 1, M, 0, width, n, width)
     exact = factors.astype(float) @ values.astype(float)
     size = np.abs(factors).astype(float) @ np.abs(values).astype(float)
     assert (np.abs(y - exact) <= rounding * (1 + np.sqrt(n)) * size).all()

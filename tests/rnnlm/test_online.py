@@ -138,14 +138,28 @@ def test_padding_stays_zero(config):
     assert not learner.state.error[:, n_hidden:].any()
 
 
-@pytest.mark.parametrize("config", [{}, {"classes": 1}, {"independent": True}, {"direct": 60}], ids=name_of)
-def test_nothing_beyond_the_arrays_is_written(config):
-    # every array stands between two of numbers that nothing computes; compiled code checks no bounds
-    learner = Learner(small_model(**config), bptt=6, block=12)
-    ids, guards = small_text(80, oov=True), []
+# (words, architecture, schedule): the sizes at which a row too few would show
+EXTREMES = [
+    (14, {}, {"bptt": 6, "block": 12}),
+    (14, {"independent": True, "classes": 1}, {"bptt": 6, "block": 12}),
+    (2, {"hidden": 1, "classes": 1}, {"bptt": 0}),
+    (2, {"hidden": 1, "classes": 2, "direct": 2, "direct_order": 20}, {"bptt": 1, "block": 1}),
+    (33, {"hidden": 16, "classes": 33}, {"bptt": 50, "block": 2}),
+    (33, {"hidden": 17, "classes": 33, "compression": 50, "direct": 4}, {"bptt": 4, "block": 10}),
+    (200, {"hidden": 8, "classes": 1, "compression": 9, "direct": 1000, "direct_order": 20}, {"bptt": 9, "block": 17}),
+    (200, {"hidden": 40, "classes": 3, "scale": 1.0}, {"bptt": 4, "block": 1000}),
+    (97, {"hidden": 9, "classes": 1}, {"bptt": 2, "block": 1000}),
+]
+
+
+@pytest.mark.parametrize(("n_words", "config", "schedule"), EXTREMES)
+def test_nothing_beyond_the_arrays_is_written(n_words, config, schedule):
+    # every array stands between two stretches of bytes that must stay; compiled code checks no bounds
+    learner = Learner(small_model(n_words, **config), **schedule)
+    ids, guards = small_text(80, n_words, oov=True), []
 
     def guarded(array):
-        room = np.frombuffer(np.full(array.nbytes + 2 * 4096, 0xA5, np.uint8), np.uint8).copy()
+        room = np.full(array.nbytes + 2 * 4096, 0xA5, np.uint8)
         inside = room[4096 : 4096 + array.nbytes].view(array.dtype).reshape(array.shape)
         inside[...] = array
         guards.append((room[:4096], room[4096 + array.nbytes :]))

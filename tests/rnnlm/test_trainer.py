@@ -258,6 +258,7 @@ def test_a_run_that_was_interrupted_ends_bit_for_bit_as_one_that_was_not(model, 
         for name in whole.model.weights._fields:
             mine, theirs = getattr(pieces.model.weights, name), getattr(whole.model.weights, name)
             np.testing.assert_array_equal(mine, theirs, err_msg=f"{name}, stopped at {stops}")
+        np.testing.assert_array_equal(pieces.model.start_hidden, whole.model.start_hidden)
         assert [facts(r) for r in pieces.model.history] == [facts(r) for r in whole.model.history]
         assert replace(pieces.progress, seconds=0) == replace(whole.progress, seconds=0)
 

@@ -1,0 +1,226 @@
+"""A training run as a library: what is checked beforehand, what is kept, and signals."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import rnnlm as library
+import rnnlm.run as run_module
+from corpora.errors import CorpusError
+from corpora.vocab import Vocab
+from rnnlm import trainer as trainer_module
+from rnnlm.config import ModelConfig, TrainConfig
+from rnnlm.data import Texts
+from rnnlm.run import Run, check_outputs
+from rnnlm.system import available_memory, polite_interrupt, readable_size
+from tests.small_models import N_WORDS, small_text, small_vocab
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trainer_module, "CHUNK", 50)
+    return tmp_path
+
+
+def small_run(vocab=None, n_train=230, model=None, **options):
+    """A Run on 230 random words (five chunks), silent but for what is passed."""
+    texts = Texts(vocab or small_vocab(), small_text(n_train, seed=7), small_text(90, seed=8), 0, [])
+    training = TrainConfig(max_epochs=options.pop("epochs", 3), min_improvement=0.001, alpha=options.pop("alpha", 0.1))
+    config = ModelConfig(**{"hidden": 5, "classes": 4, "dtype": "float64"} | (model or {}))
+    options = {"say": lambda line: None, "show": lambda text: None} | options
+    return Run("m", config, training, texts, **options)
+
+
+# ---- what is checked before time is spent
+
+
+def test_whether_there_is_a_run_to_go_on_with(folder):
+    assert check_outputs("m") is False
+    (folder / "m.checkpoint").touch()
+    assert check_outputs("m") is True
+    (folder / "m").touch()
+    assert check_outputs("m") is True
+    assert check_outputs("m", force=True) is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("old",), "old: already exists; --force replaces it"),
+        (("new", "old"), "old: already exists; --force replaces it"),
+        (("sub",), "sub: is a directory"),
+        (("none/m",), "none/m: there is no directory none"),
+        (("old", None, True, ["./old"]), "old: is read in this run as well"),
+        (("new", "sub/../old", True, ["x", "old"]), "old: is read in this run as well"),
+        (("new", "./new"), "./new: both the model and the log"),
+        ((os.devnull,), "not an ordinary file"),
+    ],
+)
+def test_outputs_that_cannot_be_written(folder, arguments, reason):
+    (folder / "old").touch()
+    (folder / "sub").mkdir()
+    with pytest.raises(CorpusError) as caught:
+        check_outputs(*arguments)
+    assert reason in str(caught.value)
+
+
+def test_standard_input_is_no_file_called_minus(folder):
+    assert check_outputs("m", None, False, ["-"]) is False
+
+
+def test_the_memory_is_said_and_refused_where_there_is_less(monkeypatch):
+    said = []
+    run = small_run(say=said.append, epochs=1)
+    list(run.epochs())
+    # 14 x 5 + 5 x 5 + 14 x 5 + 4 x 5 numbers of 8 bytes; 230 + 90 ids of 4
+    assert "memory: about 157 MB (1 KB of parameters, 1 KB of ids)" in said
+    monkeypatch.setattr(run_module, "available_memory", lambda: 150_000_000)
+    with pytest.raises(CorpusError, match=r"needs about 157 MB of memory \(.*\), 150 MB are free: lower --hidden"):
+        list(small_run(force=True).epochs())
+    monkeypatch.setattr(run_module, "available_memory", lambda: None)  # a system that does not tell
+    assert list(small_run(force=True, epochs=1).epochs())
+
+
+def test_more_classes_than_words():
+    with pytest.raises(CorpusError, match="--class 15: more classes than the 14 words of the vocabulary"):
+        list(small_run(model={"classes": 15}).epochs())
+    assert list(small_run(model={"classes": N_WORDS}, epochs=1).epochs())
+
+
+# ---- what is kept
+
+
+def test_the_model_file_holds_the_best_epoch_at_every_moment():
+    run = small_run(epochs=8, alpha=1.0)
+    best, kept = None, []
+    for report in run.epochs():
+        kept.append(report.kept)
+        if report.kept:
+            best = {name: np.array(values) for name, values in run.trainer.model.params.items()}
+        found = library.load("m")
+        for name, values in best.items():
+            assert np.array_equal(found.params[name], values)
+            assert np.array_equal(run.trainer.model.params[name], values)  # a worse epoch is taken back
+    assert kept.count(False) > 0
+    assert [epoch["kept"] for epoch in library.load("m").history] == kept
+
+
+def test_the_file_tells_about_the_training():
+    reports = list(small_run(tokenizer="char").epochs())
+    lm = library.load("m")
+    assert lm.tokenizer == "char"
+    assert (lm.bptt, lm.bptt_block) == (4, 10)
+    assert lm.training["iterations"] == len(reports) == 3
+    assert (lm.training["train_words"], lm.training["valid_words"]) == (230, 90)
+    assert TrainConfig.from_dict(lm.training["config"]) == TrainConfig(max_epochs=3, min_improvement=0.001)
+    assert lm.history == [report.to_dict() for report in reports]
+
+
+def test_the_log_is_written_as_the_run_goes(folder):
+    for n, report in enumerate(small_run(log="log").epochs(), 1):
+        lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+        assert len(lines) == n
+        assert lines[-1] == report.to_dict()
+
+
+def test_leaving_the_loop_leaves_a_checkpoint():
+    said = []
+    run = small_run(say=said.append)
+    epochs = run.epochs()
+    next(epochs)
+    epochs.close()
+    assert said[-1] == "stopped; the same command goes on from m.checkpoint"
+    assert [report.epoch for report in small_run().epochs()] == [1, 2]
+    assert not os.path.exists("m.checkpoint")
+
+
+def test_a_checkpoint_is_saved_by_the_clock(monkeypatch):
+    now, saved = [0.0], []
+    monkeypatch.setattr(run_module.time, "monotonic", lambda: now[0])
+    run = small_run(checkpoint_minutes=2, epochs=1)
+    save = run._save_checkpoint
+    monkeypatch.setattr(run, "_save_checkpoint", lambda: (saved.append(run.trainer.progress.position), save()))
+    on_chunk = run._on_chunk
+
+    def a_minute_later(trainer):
+        now[0] += 60.5
+        on_chunk(trainer)
+
+    monkeypatch.setattr(run, "_on_chunk", a_minute_later)
+    list(run.epochs())
+    assert saved == [50, 150, 230]  # after 121 s, 242 s, 363 s
+
+
+def test_force_forgets_the_checkpoint_only_when_the_run_can_begin(folder):
+    epochs = small_run().epochs()
+    next(epochs)
+    epochs.close()
+    with pytest.raises(CorpusError):
+        list(small_run(force=True, model={"classes": 15}).epochs())
+    assert os.path.exists("m.checkpoint")
+    list(small_run(force=True, epochs=1).epochs())
+    assert not os.path.exists("m.checkpoint")
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused():
+    epochs = small_run().epochs()
+    next(epochs)
+    epochs.close()
+    other = Vocab([b"</s>", *(b"v%d" % i for i in range(1, N_WORDS))], small_vocab().counts)
+    with pytest.raises(CorpusError, match="of a run on other texts, or with another vocabulary"):
+        list(small_run(vocab=other).epochs())
+
+
+@pytest.mark.parametrize(("words", "expected"), [(1, 15), (60, 11), (230, 3), (300, 2), (10_000, 0)])
+def test_snapshots_come_at_the_first_stop_after_so_many_words(words, expected):
+    shown = []
+    list(small_run(snapshot_words=words, show=shown.append).epochs())
+    # stops: 50 100 150 200 230 in each of three epochs
+    assert len(shown) == expected
+    for text in shown:
+        title, *lines = text.splitlines()
+        assert title.startswith("--- epoch ")
+        assert set(" ".join(lines).split()) <= {word.decode() for word in small_vocab().words}
+
+
+# ---- the system
+
+
+@posix
+def test_signals_are_noted_and_a_second_ctrl_c_interrupts():
+    with polite_interrupt() as interrupt:
+        assert interrupt.number is None
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.number == signal.SIGTERM
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@posix
+def test_what_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+    try:
+        with polite_interrupt() as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+            assert interrupt.number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_sizes_are_readable():
+    assert [readable_size(n) for n in (0, 999, 1000, 1_500_000, 2_340_000_000, 10**15)] == [
+        "0 bytes", "999 bytes", "1 KB", "2 MB", "2.3 GB", "1000000.0 GB",
+    ]  # fmt: skip
+
+
+def test_memory_that_is_left_is_a_plausible_number():
+    free = available_memory()
+    assert free is None or 10**7 < free < 10**15
