@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+CONTROL_GROUP = "/sys/fs/cgroup"
+
 
 @dataclass
 class Interrupt:
@@ -45,17 +47,45 @@ def polite_interrupt() -> Iterator[Interrupt]:
 
 def available_memory() -> int | None:
     """Bytes that can be taken without swapping, None where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
+    known = [n for n in (_left_in_machine(), _left_in_container()) if n is not None]
+    return min(known, default=None)
+
+
+def _left_in_machine() -> int | None:
+    free = _entry("/proc/meminfo", "MemAvailable:")
+    if free is not None:
+        return free * 1024
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def _left_in_container() -> int | None:
+    """What a control group's limit leaves, where there is one: /proc/meminfo tells of the whole machine."""
+    for limit, used, cache in (
+        ("memory.max", "memory.current", "file"),  # version 2
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "cache"),  # version 1
+    ):
+        most, now = (_entry(os.path.join(CONTROL_GROUP, name)) for name in (limit, used))
+        if most is not None and now is not None:
+            # files that were read count as used, but give way
+            stat = os.path.join(CONTROL_GROUP, os.path.dirname(limit), "memory.stat")
+            return max(0, most - now + (_entry(stat, cache) or 0))
+    return None
+
+
+def _entry(path: str, key: str | None = None) -> int | None:
+    """The number in a file of one number, or after a key in one of many; None where there is none."""
+    try:
+        with open(path, encoding="ascii") as file:
+            for line in file:
+                fields = line.split()
+                if key is None or fields[:1] == [key]:
+                    return int(fields[0 if key is None else 1])
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
 
 
 def readable_size(n: float) -> str:

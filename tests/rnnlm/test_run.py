@@ -9,6 +9,7 @@ import pytest
 
 import rnnlm as library
 import rnnlm.run as run_module
+import rnnlm.system as system
 from corpora.errors import CorpusError
 from corpora.vocab import Vocab
 from rnnlm import trainer as trainer_module
@@ -219,6 +220,32 @@ def test_sizes_are_readable():
     assert [readable_size(n) for n in (0, 999, 1000, 1_500_000, 2_340_000_000, 10**15)] == [
         "0 bytes", "999 bytes", "1 KB", "2 MB", "2.3 GB", "1000000.0 GB",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({"memory.max": "3000", "memory.current": "1000", "memory.stat": "anon 900\nfile 100\n"}, 2100),
+        ({"memory.max": "max", "memory.current": "1000", "memory.stat": "file 100\n"}, None),
+        ({"memory/memory.limit_in_bytes": "500", "memory/memory.usage_in_bytes": "900"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": "5000",
+                "memory/memory.usage_in_bytes": "900",
+                "memory/memory.stat": "cache 7",
+            },
+            4107,
+        ),
+        ({}, None),
+    ],
+)
+def test_the_limit_of_a_container_counts(folder, monkeypatch, files, left):
+    (folder / "memory").mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    monkeypatch.setattr(system, "_left_in_machine", lambda: 1_000_000)
+    monkeypatch.setattr(system, "CONTROL_GROUP", str(folder))
+    assert available_memory() == (1_000_000 if left is None else left)
 
 
 def test_memory_that_is_left_is_a_plausible_number():
