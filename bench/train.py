@@ -19,7 +19,7 @@ from pathlib import Path
 import common
 import numpy as np
 
-RUNS = 3
+RUNS = 5
 WORDS = 200_000
 
 
@@ -82,7 +82,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             run, peer = ours(text, valid, hidden), theirs(program, hidden, folder) if program else None
             mine, other = [], []
-            for _ in range(RUNS if hidden < 400 else 3):
+            for _ in range(RUNS if hidden < 300 else 3):
                 if peer:
                     other.append(peer())
                 run_at = run()

@@ -169,6 +169,27 @@ def store(typing_context, a, i, value):
 
 
 @intrinsic
+def _prefetch(typing_context, a, i):
+    def code(context, builder, signature, args):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        at = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
+        builder.call(function, [builder.bitcast(at, byte), *(ir.Constant(_I32, k) for k in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(a, types.int64), code
+
+
+@kernel
+def prefetch_row(M, row, width):
+    """Ask for a row of M, ``width`` elements, before it is used."""
+    line = 16  # elements of float32 in a cache line; of float64, the neighbouring line comes along
+    for i in range(row * width, (row + 1) * width, line):
+        _prefetch(M, i)
+
+
+@intrinsic
 def _lanes(typing_context, a):
     """Elements in a vector of this array's type: a constant."""
 
@@ -253,29 +274,31 @@ _1x2, _2x2, _3x2, _4x2, _5x2, _6x2, _7x2, _8x2 = (_scaled_rows_block(k, 2) for k
 def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
     """y[y0 : y0+width] += sum_{j<n} a[a0 + j*step] * M[m0 + j*ld : +width], all flat; width a multiple of PAD.
 
-    Each block of columns stays in registers over all n rows.
+    Each block of columns stays in registers over all n rows.  With ld < 0 the blocks go from the last to the first,
+    too: see elman_step.
     """
     lanes = _lanes(y)
-    left = width // lanes
-    while left >= 8:
-        _8(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-        y0 += 8 * lanes
-        m0 += 8 * lanes
-        left -= 8
-    if left == 7:
-        _7(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-    elif left == 6:
-        _6(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-    elif left == 5:
-        _5(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-    elif left == 4:
-        _4(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-    elif left == 3:
-        _3(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-    elif left == 2:
-        _2(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
-    elif left == 1:
-        _1(y, y0, 0, a, a0, 0, step, M, m0, ld, n)
+    blocks = width // lanes // 8
+    left = width // lanes - 8 * blocks
+    for part in range(blocks + 1):
+        block = part if ld > 0 else blocks - part
+        at = 8 * block * lanes
+        if block < blocks:
+            _8(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 7:
+            _7(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 6:
+            _6(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 5:
+            _5(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 4:
+            _4(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 3:
+            _3(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 2:
+            _2(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
+        elif left == 1:
+            _1(y, y0 + at, 0, a, a0, 0, step, M, m0 + at, ld, n)
 
 
 @kernel

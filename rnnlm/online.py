@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import kernel
-from corpora.simd import PAD, add_scaled_rows, dot_rows, load, pointer, scalar, store
+from corpora.simd import PAD, add_scaled_rows, dot_rows, load, pointer, prefetch_row, scalar, store
 from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.arrays import (
     AFTER_RESET,
@@ -165,6 +165,7 @@ def forward_segment(w, state, scratch, shape, class_of_word, ids, k, first, size
         word = load(state.counters, LAST_WORD)
         target = np.int64(load(ids, k + t))
         store(state.words, row, np.int32(word))
+        prefetch_row(w.U, max(target, 0), width)  # the next step's input
         before, b0 = state.hidden, (row - 1) * width
         if t == 0:
             before, b0 = state.previous, np.int64(0)

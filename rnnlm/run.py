@@ -188,8 +188,7 @@ class Run:
         model.vocab = self.texts.vocab
         trainer = self._trainer(model)
         try:
-            for name in trainer.state._fields:
-                getattr(trainer.state, name)[...] = extra[name]
+            trainer.state.restore(extra, self.model_config.hidden)
             trainer.progress = Progress(**meta["progress"])
         except (KeyError, TypeError, ValueError) as error:
             reason = "of another version of rnnlm train: --force starts over"

@@ -16,6 +16,7 @@ from corpora.simd import (
     dot_rows_downwards,
     load,
     pointer,
+    prefetch_row,
     scalar,
     store,
 )
@@ -55,6 +56,8 @@ def elman_forward(U, W, ids, state, hidden, n_hidden, kind):
         previous, p0 = h, (t - 1) * width
         if t == 0:
             previous, p0 = x, np.int64(0)
+        if t + 1 < ids.size:
+            prefetch_row(u, max(np.int64(ids[t + 1]), 0), width)
         elman_step(u, w, np.int64(ids[t]), previous, p0, h, t * width, n_hidden, width, kind, (t & 1) == 0)
     if ids.size:
         state[:] = hidden[ids.size - 1]

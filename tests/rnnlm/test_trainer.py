@@ -8,8 +8,8 @@ import pytest
 
 from corpora.errors import CorpusError
 from rnnlm import trainer as trainer_module
-from rnnlm.arrays import CONTEXT_START, State
-from rnnlm.config import TrainConfig
+from rnnlm.arrays import CONTEXT_START, Shape, State
+from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.trainer import Diverged, Trainer
 from tests.reference.online import Online
 from tests.small_models import small_model, small_text
@@ -320,3 +320,19 @@ def test_validation_does_not_touch_what_learning_needs():
         trainer.learn(trainer.train[100:])
     for a, b in zip((*one.model.weights, *one.state), (*two.model.weights, *two.state), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_state_of_a_machine_with_wider_vectors_is_taken_over():
+    config = ModelConfig(hidden=5, classes=2)
+    shape = Shape.of(config, np.array([0, 2, 6]), bptt=2, block=3)
+    state = State.create(shape, np.float32)
+    rng = np.random.default_rng(1)
+    saved = {name: np.array(array) for name, array in state._asdict().items()}
+    for name in ("hidden", "error", "previous"):  # the same rows, padded to 32
+        saved[name] = np.zeros((*saved[name].shape[:-1], 32), np.float32)
+        saved[name][..., :5] = rng.normal(size=saved[name][..., :5].shape)
+    state.restore(saved, 5)
+    for name in ("hidden", "error", "previous"):
+        array = getattr(state, name)
+        assert (array[..., :5] == saved[name][..., :5]).all()
+        assert (array[..., 5:] == 0).all()
