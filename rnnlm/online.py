@@ -142,6 +142,18 @@ def shift_rows(state, shape, drop):
 
 
 @kernel
+def forget_block(state, shape, filled):
+    """After an update: the newest ``past`` rows move to the front, and all errors have been used."""
+    moved = filled * shape.width
+    for i in range(shape.past * shape.width):
+        store(state.hidden, i, load(state.hidden, i + moved))
+    for r in range(shape.past):
+        store(state.words, r, load(state.words, r + filled))
+    for i in range((shape.past + filled) * shape.width):
+        store(state.error, i, scalar(state.error, 0.0))
+
+
+@kernel
 def reset_context(state, shape):
     """Forget the sentence: state 1, features of </s> only.  As 0.4b, its last two states stay within reach of BPTT."""
     for i in range(shape.n_hidden):
@@ -252,9 +264,7 @@ def learn_stream(
         for i in range(width):
             store(state.previous, i, load(state.hidden, newest * width + i))
         if flush:
-            for i in range(shape.rows * width):
-                store(state.error, i, scalar(state.error, 0.0))
-            shift_rows(state, shape, load(counters, FILLED))
+            forget_block(state, shape, load(counters, FILLED))
             store(counters, FILLED, 0)
         if shape.n_direct > 0:
             for t in range(size):

@@ -22,7 +22,7 @@ from corpora.simd import (
     store,
 )
 
-TILE = 4096  # elements of a matrix that stay in the nearest cache while all tokens of a segment use them
+TILE = 8192  # elements of a matrix that stay in the nearest cache while all tokens of a segment use them
 
 
 @kernel
