@@ -22,7 +22,7 @@ from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 
 LOG10_E = math.log10(math.e)
-_CHUNK = 512  # words whose hidden states are held at once: they stay in the cache
+_CHUNK = 1024  # words whose hidden states are held at once: they stay in the cache
 _AHEAD = 4  # chunks whose outputs may wait
 _STREAMS = 32  # independent sentences that run side by side
 
