@@ -29,7 +29,10 @@ def initial_params(
         values = np.empty(shape, config.dtype)
         for part in np.array_split(values, max(1, values.size // 2**22)):  # float64 draws of a part at a time
             if initialisation == "mikolov":
-                drawn = rng.uniform(-0.1, 0.1, (3, *part.shape)).sum(axis=0)
+                drawn = rng.uniform(-0.1, 0.1, part.shape)
+                for _ in range(2):
+                    for row in drawn:  # one row at a time: three such arrays at once would be the run's peak of memory
+                        row += rng.uniform(-0.1, 0.1, row.shape)
             elif initialisation == "normal":
                 drawn = rng.normal(0.0, 0.1, part.shape)
             elif initialisation == "xavier":
@@ -37,7 +40,8 @@ def initial_params(
                 drawn = rng.uniform(-bound, bound, part.shape)
             else:
                 drawn = rng.normal(0.0, math.sqrt(2 / fan_in), part.shape)
-            part[...] = drawn * scale
+            drawn *= scale
+            part[...] = drawn
         params[name] = values
     return params
 
