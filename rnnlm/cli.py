@@ -272,10 +272,11 @@ def _print_text(text: str) -> None:
     click.echo(text.encode("utf-8", "surrogateescape"))
 
 
-def _load(path: str, dtype: str | None, dynamic: float | None):
+def _load(path: str, dtype: str | None, dynamic: float | None, threads: int | None = None):
     from rnnlm.io import load
 
     lm = load(path, dtype=dtype)
+    lm.threads = threads or lm.threads
     if dynamic is None:
         return lm
     from rnnlm.dynamic import DynamicLM
@@ -342,7 +343,7 @@ def ppl(paths, text, report, form, oov, floor, dynamic, dtype, tokenizer, lower,
     from corpora.progress import bar
     from corpora.reports import make_report
 
-    lm = _load(paths, dtype, dynamic)
+    lm = _load(paths, dtype, dynamic, threads)
     check_policy(lm, oov or "skip", floor)
     with _encode(text, {paths: lm}, tokenizer, lower, threads, tmp) as stream:
         name = text[0] if len(text) == 1 else "-" if not text else f"{len(text)} files"
@@ -386,7 +387,7 @@ def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer,
     from corpora.progress import bar
     from corpora.surprisal import model_names, surprisal_table
 
-    models = dict(zip(model_names(paths), (_load(path, dtype, dynamic) for path in paths), strict=True))
+    models = dict(zip(model_names(paths), (_load(path, dtype, dynamic, threads) for path in paths), strict=True))
     if oov is not None:
         for lm in models.values():
             check_policy(lm, oov, floor)

@@ -44,6 +44,7 @@ class RecurrentLM:
     the compression layer (only with one), ``C`` (C, P) class rows, ``O`` (V, P) word rows,
     ``D`` (direct,) hashed maximum-entropy weights (only with them).
     ``class_of_word`` (V,) int32, non-decreasing.  ``start_hidden`` (H,): the state of ``start()``.
+    ``threads``: 1 or 2, which score a long text; the result is the same.
     """
 
     config: ModelConfig
@@ -53,6 +54,7 @@ class RecurrentLM:
     start_hidden: np.ndarray
     training: dict = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
+    threads: int = 2
 
     @classmethod
     def create(cls, config: ModelConfig, vocab: Vocab, params: dict[str, np.ndarray]) -> RecurrentLM:
@@ -205,7 +207,8 @@ class RecurrentLM:
         scored = log_prob is not None or bits is not None
         room = self._distribution_rows(16) if bits is not None else None
         # a thread costs more than a few words; a short text is scored here
-        with ThreadPoolExecutor(1) if scored and ids.size > _CHUNK else nullcontext() as pool:
+        worthwhile = scored and ids.size > _CHUNK and self.threads > 1
+        with ThreadPoolExecutor(1) if worthwhile else nullcontext() as pool:
             pending = deque()
             free = [
                 aligned_zeros((min(ids.size, _CHUNK), width), self.config.dtype) for _ in range(_AHEAD if pool else 1)
