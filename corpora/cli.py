@@ -7,7 +7,6 @@ Modules that need time to load are imported where they are used, so that help is
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -413,7 +412,3 @@ def _note(line: str) -> None:
 def run(argv: Sequence[str] | None = None) -> int:
     """The console script."""
     return options.run(corpora, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(run())

@@ -105,8 +105,9 @@ def open_text(path: str) -> BinaryIO:
     while reading, for damaged compressed data.
     """
     raw = _open_raw(path)
-    stream = _Joined(path, _read_exactly(raw, _HEAD), raw, own=path != STDIN)
+    stream = _Joined(path, b"", raw, own=path != STDIN)
     try:
+        stream.head = _read_exactly(stream, _HEAD)  # through the stream, whose errors name the path
         for magic, remark in NOT_TEXT.items():
             if stream.head.startswith(magic):
                 raise FormatError(path, None, remark)
@@ -144,7 +145,8 @@ def text_size(paths: Sequence[str]) -> int | None:
 
 def _open_raw(path: str) -> BinaryIO:
     if path == STDIN:
-        return sys.stdin.buffer
+        # unbuffered: a Ctrl-C between two reads of the buffered one would wait for more input
+        return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     try:
         return open(path, "rb", buffering=0)
     except OSError as error:

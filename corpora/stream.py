@@ -123,7 +123,7 @@ def encode(
         if vocab is None:
             vocab, new_ids, n_oov = _learnt(shards.tables, min_count, max_vocab, order)
             _replace(spool.array(), pieces, new_ids, threads)
-        return TokenStream(spool, vocab, n_sentences, n_oov, reader.text_bytes)
+        return TokenStream(spool, vocab, int(n_sentences), int(n_oov), reader.text_bytes)
     except BaseException:
         spool.close()
         raise

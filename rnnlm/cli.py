@@ -229,8 +229,9 @@ def train(context, **o) -> None:
 def _configs(context, o: dict):
     """The ModelConfig and the TrainConfig of train's options."""
     from rnnlm.config import ModelConfig, TrainConfig
+    from rnnlm.legacy.options import c_float
 
-    real = _c_float if o["compatible"] else float
+    real = c_float if o["compatible"] else float
     try:
         model_config = ModelConfig(
             hidden=o["hidden"], activation=o["activation"], classes=o["classes"], old_classes=o["old_classes"],
@@ -254,13 +255,6 @@ def _epoch_line(report) -> str:
         f"valid {report.valid_entropy:.4f} bits  perplexity {report.valid_perplexity:8.2f}  "
         f"{report.words_per_second / 1000:6.1f}k words/s  {report.seconds:.1f} s{'' if report.kept else '  (not kept)'}"
     )
-
-
-def _c_float(x: float) -> float:
-    """As 0.4b reads its options: through a C float."""
-    import struct
-
-    return struct.unpack("f", struct.pack("f", x))[0]
 
 
 def _note(line: str) -> None:
@@ -510,7 +504,3 @@ def _legacy_command(arguments: list[str]) -> click.Group:
         context.exit(main(arguments))
 
     return command
-
-
-if __name__ == "__main__":
-    sys.exit(run())

@@ -78,10 +78,6 @@ class RecurrentLM:
     def bptt_block(self) -> int:
         return self.training.get("bptt_block", 10)
 
-    @property
-    def n_parameters(self) -> int:
-        return sum(array.size for array in self.params.values())
-
     @cached_property
     def class_start(self) -> np.ndarray:
         """(C + 1,) int64: the first word of each class."""
@@ -97,10 +93,6 @@ class RecurrentLM:
         weights = Weights.pack(self.params, np.dtype(self.config.dtype))
         self.params = weights.views(self.params)
         return weights
-
-    @cached_property
-    def _output_classes(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.ascontiguousarray(self.class_of_word, np.int32), self.class_start
 
     # ---- the LanguageModel protocol
 
@@ -145,6 +137,14 @@ class RecurrentLM:
 
     def distribution(self, state: RnnState) -> np.ndarray:
         """Probabilities (V,) float64 of the next word; they sum to one."""
+        probabilities = self.probabilities(state).astype(np.float64)
+        return probabilities / probabilities.sum()
+
+    def probabilities(self, state: RnnState) -> np.ndarray:
+        """(V,) of ``config.dtype``: as ``distribution``, but a class without words keeps what it has, as in 0.4b.
+
+        The sum is below one by that, and by rounding.
+        """
         from rnnlm.cells.elman import elman_forward
         from rnnlm.scoring import distributions
 
@@ -158,8 +158,7 @@ class RecurrentLM:
             self.weights, self.shape, hidden, state.history[None, : self.config.direct_order], self.class_start, room,
             np.empty(1), True,
         )  # fmt: skip
-        probabilities = room[0, : len(self.vocab)].astype(np.float64)
-        return probabilities / probabilities.sum()
+        return room[0, : len(self.vocab)]
 
     def advance(self, word: int, state: RnnState) -> RnnState:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""
@@ -181,7 +180,7 @@ class RecurrentLM:
         from rnnlm.scoring import distributions, score_outputs
 
         if log_prob is not None:
-            classes, starts = self._output_classes
+            classes, starts = self.class_of_word, self.class_start
             score_outputs(self.weights, self.shape, hidden, ids, histories, classes, starts, log_prob)
         if bits is not None:
             distributions(self.weights, self.shape, hidden[: ids.size], histories, self.class_start, room, bits, False)

@@ -6,15 +6,12 @@ import math
 
 import numpy as np
 
-from corpora.simd import aligned_zeros, padded
-from rnnlm.cells.elman import elman_forward
 from rnnlm.config import parameter_shapes
 from rnnlm.initial import GlibcRandom
 from rnnlm.io import load
 from rnnlm.legacy.options import Options
 from rnnlm.legacy.output import say
-from rnnlm.model import RecurrentLM, RnnState
-from rnnlm.scoring import distributions
+from rnnlm.model import RecurrentLM
 
 _DRAWN_AT_ONCE = 1 << 20
 
@@ -27,7 +24,7 @@ def generate(options: Options) -> None:
     state = lm.state_from(lm.start_hidden)
     words = lm.vocab.words
     for _ in range(options.gen):
-        word = _draw(_probabilities(lm, state), lm.class_start, random)
+        word = _draw(lm.probabilities(state), lm.class_start, random)
         say(words[word] + b" " if word else b"\n")
         state = lm.advance(word, state)
 
@@ -55,14 +52,3 @@ def _draw(probabilities: np.ndarray, class_start: np.ndarray, random: GlibcRando
     within = np.cumsum(probabilities[first:end])
     word = int(np.searchsorted(within, g * within[-1], side="right"))  # the first with a sum > g
     return first + min(word, end - first - 1)
-
-
-def _probabilities(lm: RecurrentLM, state: RnnState) -> np.ndarray:
-    """(V,) as ``lm.distribution``, but a class without words keeps what it has: the sum can be below one."""
-    hidden = aligned_zeros((1, state.hidden.size), lm.config.dtype)
-    last_word = np.array([state.last_word], np.int32)
-    elman_forward(lm.weights.U, lm.weights.W, last_word, state.hidden.copy(), hidden, lm.config.hidden, lm.shape.kind)
-    rows = aligned_zeros((16, padded(len(lm.vocab)) + 16), lm.config.dtype)
-    history = state.history[None, : lm.config.direct_order]
-    distributions(lm.weights, lm.shape, hidden, history, lm.class_start, rows, np.empty(1), True)
-    return rows[0, : len(lm.vocab)]

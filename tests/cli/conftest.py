@@ -52,7 +52,7 @@ def start_rnnlm():
     """start_rnnlm(line, **options of Popen) -> the command as a process of its own."""
 
     def start(line, **options):
-        command = [sys.executable, "-m", "rnnlm.cli", *shlex.split(line)]
+        command = [sys.executable, "-m", "rnnlm", *shlex.split(line)]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         return subprocess.Popen(command, env=ENVIRONMENT, **{**pipes, **options})
 

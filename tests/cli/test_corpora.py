@@ -21,7 +21,7 @@ from corpora.grammars import GRAMMARS
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and devices of POSIX")
-PROCESS = [sys.executable, "-m", "corpora.cli"]
+PROCESS = [sys.executable, "-m", "corpora"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 TRAIN = "the cat sat\nthe dog sat on the mat\n\na cat saw the dog\n"
 TEST = "the cat saw a bird\na bird sat\n"
@@ -451,7 +451,7 @@ def test_ctrl_c_while_encoding_standard_input(folder):
 
 
 def test_closed_standard_streams_are_no_crash():
-    script = f"exec '{sys.executable}' -m corpora.cli stats - <&- 2>&1"
+    script = f"exec '{sys.executable}' -m corpora stats - <&- 2>&1"
     if os.name != "posix":
         pytest.skip("a POSIX shell")
     done = subprocess.run(["sh", "-c", script], capture_output=True, env=ENVIRONMENT)
