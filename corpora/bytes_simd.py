@@ -37,6 +37,38 @@ def load8(typing_context, address):
 
 
 @intrinsic
+def load32(typing_context, address):
+    """The 4 bytes at an address, the first one lowest."""
+
+    def code(context, builder, signature, args):
+        return builder.zext(builder.load(builder.inttoptr(args[0], _i32.as_pointer()), align=4), _i64)
+
+    return _u64(_u64), code
+
+
+@intrinsic
+def store64(typing_context, address, x):
+    """Write 8 bytes to an address, the lowest first."""
+
+    def code(context, builder, signature, args):
+        builder.store(args[1], builder.inttoptr(args[0], _i64.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(_u64, _u64), code
+
+
+@intrinsic
+def store8(typing_context, address, x):
+    """Write the lowest byte of a number to an address."""
+
+    def code(context, builder, signature, args):
+        builder.store(builder.trunc(args[1], _i8), builder.inttoptr(args[0], _i8.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(_u64, _u64), code
+
+
+@intrinsic
 def separator_mask(typing_context, address):
     """Of 64 bytes, a bit for each that is a space, a tab or a newline; the first byte's is the lowest."""
 

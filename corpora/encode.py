@@ -275,6 +275,26 @@ def add_words(blob, offsets, slots, shift, records, arena, state):
 
 
 @exact_kernel
+def find_words(addresses, lengths, n, slots, shift, records, arena, ids):
+    """ids (n,) int32, overwritten: the words of addresses and lengths (n or more,) uint64; -1: not in the table."""
+    low = np.empty(BATCH, np.uint64)
+    high = np.empty(BATCH, np.uint64)
+    homes = np.empty(BATCH, np.uint64)
+    slots_at, records_at = _U(slots.ctypes.data), _U(records.ctypes.data)
+    for start in range(_U(0), _U(n), _U(BATCH)):
+        m = min(_U(BATCH), _U(n) - start)
+        for j in range(m):
+            low[j], high[j] = _key(addresses[start + j], lengths[start + j])
+            homes[j] = _home(low[j], high[j], shift)
+            prefetch(slots_at + homes[j] * _SLOT_BYTES)
+        for j in range(m):
+            prefetch(records_at + _U(slots[homes[j]]) * _RECORD_BYTES)
+        for j in range(m):
+            e, _ = _find(low[j], high[j], addresses[start + j], homes[j], slots, records, arena)
+            ids[start + j] = np.int32(np.int64(e) - 1)
+
+
+@exact_kernel
 def merge_tables(records2, first2, arena2, n_entries2, slots, shift, records, first, arena, state, entry_of):
     """Add another table's words and counts to this one; entry_of (n_entries2,) int64: their entries here.
 

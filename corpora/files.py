@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -22,11 +22,11 @@ STDOUT = "-"
 _BLOCK = 1 << 20  # elements of an array that are written at once
 
 
-def check_output(path: str, force: bool = False) -> None:
+def check_output(path: str, force: bool = False, inputs: Iterable[str] = ()) -> None:
     """Raise CorpusError where ``path`` could not be written, so that a long job fails before it begins.
 
     That is: it exists and ``force`` is not given, it is a directory, its directory is missing or
-    does not permit a new file.
+    does not permit a new file, or it is one of ``inputs``, the files that the job reads.
     """
     if path == STDOUT:
         return
@@ -36,6 +36,8 @@ def check_output(path: str, force: bool = False) -> None:
         return
     if os.path.exists(path) and not force:
         raise CorpusError(f"{path}: already exists; --force replaces it")
+    if os.path.realpath(path) in {os.path.realpath(read) for read in inputs if read != STDOUT}:
+        raise CorpusError(f"{path}: is read in this run as well; give the output another name")
     directory = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(directory):
         raise CorpusError(f"{path}: there is no directory {os.path.dirname(path) or directory}")

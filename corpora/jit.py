@@ -104,3 +104,23 @@ def _exp_overload(x):
     if x == types.float64:
         return lambda x: _exp64(x)
     return None
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def log10(x):
+    """log10 of a positive, normal float64, in vector instructions where a loop is over it.
+
+    Error: below 1e-10 (tested).  x = 2^e m with m between sqrt(1/2) and sqrt(2), log m = 2 artanh((m - 1) / (m + 1)).
+    """
+    bits = np.float64(x).view(np.int64)
+    e = (bits - np.int64(0x3FE6A09E667F3BCD)) >> 52
+    m = np.int64(bits - (e << 52)).view(np.float64)
+    t = (m - 1.0) / (m + 1.0)
+    s = t * t
+    p = 1.0 / 13.0 * s + 1.0 / 11.0
+    p = p * s + 1.0 / 9.0
+    p = p * s + 1.0 / 7.0
+    p = p * s + 1.0 / 5.0
+    p = p * s + 1.0 / 3.0
+    p = p * s + 1.0
+    return np.float64(e) * 0.3010299956639812 + t * p * 0.8685889638065037

@@ -5,7 +5,9 @@ with a header line; ``json``, an object for the summary and JSON lines for the o
 
 Columns of the summary (tsv, json): ``SUMMARY_KEYS``; of a sentence: ``SENTENCE_COLUMNS``, the same
 figures; of a word: ``WORD_COLUMNS``, where ``oov`` is 0 or 1 and ``log10_prob`` is what the OOV policy
-counts, empty (null) for a word that is skipped and -inf (null) for a zero probability.
+counts, empty (null) for a word that is skipped and -inf (null) for a zero probability.  A model that
+tells the length of the n-gram that it found (0: none, the word is an OOV) adds the column ``order``, a
+mixture one for each of its n-gram models: ``order_1``, ``order_2``, ...
 Sentence ends are rows of their own, ``</s>``.  Sentences and positions are numbered from 1.
 How bytes that are not UTF-8 and missing values are written: ``corpora.rows``.
 
@@ -291,20 +293,38 @@ class SentenceTable(_Sentences):
 
 
 class WordTable(Report):
-    """A row of ``WORD_COLUMNS`` a word, as TSV or JSON lines."""
+    """A row of ``WORD_COLUMNS`` a word, and the orders of the n-grams found, as TSV or JSON lines."""
 
     def __init__(self, sink, vocab, form: str):
         super().__init__(sink, vocab, summary_tsv)
-        self.rows = RowWriter(sink, WORD_COLUMNS, form, [*vocab.words, UNK])
+        self.form, self.names = form, [*vocab.words, UNK]
+        self.rows: RowWriter | None = None  # the first block says whether there are orders
         self._positions = WordPositions()
 
     def block(self, block: Block) -> None:
+        orders = _orders(block.scored.order)
+        if self.rows is None:
+            self._begin(orders)
         log10_prob = np.where(block.left_out & block.by_policy, np.nan, block.log10_prob)
         numbers = self._positions.number(len(block), block.ends)
-        self.rows.write(*numbers, block.ids, block.scored.oov.astype(np.int8), log10_prob)
+        self.rows.write(*numbers, block.ids, block.scored.oov.astype(np.int8), log10_prob, *orders.values())
+
+    def _begin(self, orders: dict[str, np.ndarray]) -> None:
+        self.rows = RowWriter(self.sink, WORD_COLUMNS | dict.fromkeys(orders, b"%d"), self.form, self.names)
 
     def finish(self, tally: Tally) -> None:
+        if self.rows is None:
+            self._begin({})
         self.rows.close()
+
+
+def _orders(order: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The columns of the n-grams that were found: of one model, or of k models of a mixture, (n, k)."""
+    if order is None:
+        return {}
+    if order.ndim == 1:
+        return {"order": order}
+    return {f"order_{k}": column for k, column in enumerate(order.T, start=1)}
 
 
 class TextWords(Report):

@@ -12,7 +12,6 @@ in the result.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ import numpy as np
 from corpora.chunks import PADDING, ChunkReader
 from corpora.errors import CorpusError
 from corpora.inputs import expand, text_size
+from corpora.processors import available
 from corpora.spool import Spool
 from corpora.tokenize import Tokenizer
 from corpora.vocab import UNK, Vocab, WordList
@@ -90,6 +90,7 @@ def encode(
     tmp: str | None = None,
     progress: Callable[[int], object] | None = None,
     chunk_size: int = CHUNK,
+    memory_limit: int | None = None,
 ) -> TokenStream:
     """Encode texts (files, patterns, directories, ``-``), one after the other.
 
@@ -97,7 +98,7 @@ def encode(
     ``max_vocab`` and ``order`` do.  With it, a word that it lacks gets the id of its ``<unk>``, or
     -1 if it has none or with ``keep_oov``.
     ``threads``: as many as there are processors, or fewer for small texts, if not given.
-    ``tmp``: where ids beyond 256 MiB are kept.  ``progress``: called with numbers of bytes read.
+    ``tmp``: where ids beyond ``memory_limit`` bytes are kept.  ``progress``: called with numbers of bytes read.
     Raises CorpusError for input that cannot be read and for a text without words.
     """
     files = expand(paths)
@@ -107,7 +108,8 @@ def encode(
     threads = threads or _default_threads(size)
     reader = ChunkReader(files, chunk_size, whole_lines=not tokenizer.is_identity, progress=progress)
     # a token takes a byte at least; twice that for compressed files, which are larger than they say
-    spool = Spool(tmp, at_most=None if size is None else 2 * size + len(files))
+    limit = {} if memory_limit is None else {"memory_limit": memory_limit}
+    spool = Spool(tmp, at_most=None if size is None else 2 * size + len(files), **limit)
     try:
         shards = _Shards(reader, tokenizer, vocab, keep_oov)
         pieces = []  # (shard, tokens) of each piece, in order
@@ -132,8 +134,7 @@ def encode(
 def _default_threads(size: int | None) -> int:
     if size is not None and size < _WORTH_THREADS:
         return 1
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, 8)  # reading and merging are one thread's work: more do not help
+    return min(available(), 8)  # reading and merging are one thread's work: more do not help
 
 
 class _Shards:

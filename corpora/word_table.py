@@ -63,6 +63,11 @@ class WordTable:
         """Where each word appeared first, (V,) int64 by id, as ``encode`` was told; 0 for ``</s>``."""
         return self._first[1 : len(self) + 1]
 
+    @property
+    def lookup(self) -> tuple:
+        """(slots, shift, records, arena), as ``find_words`` takes them; good until a word is added."""
+        return self._slots, self._shift, self._records, self._arena
+
     def encode(self, text: np.ndarray, n: int, out: np.ndarray, *, first_base=0, learn=True, missing=-1):
         """The ids of text (n + PADDING or more,) uint8, whose n bytes end in a separator.
 

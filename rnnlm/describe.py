@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 
-FORMAT_NAMES = {"native": "native", "mikolov-text": "0.4b-text", "mikolov-binary": "0.4b-binary"}
-"""The formats of rnnlm.io as the command calls them."""
+FORMAT_NAMES = {
+    "native": "native",
+    "ngram": "native",
+    "arpa": "arpa",
+    "mikolov-text": "0.4b-text",
+    "mikolov-binary": "0.4b-binary",
+}
+"""The formats of rnnlm.io as the command calls them, where that is otherwise."""
 
 
 def facts(path: str | os.PathLike) -> dict:
@@ -13,15 +19,23 @@ def facts(path: str | os.PathLike) -> dict:
     from rnnlm.io import peek  # NumPy is loaded with the first model
 
     head = peek(path)
-    config = head["config"].to_dict()
-    history = head["history"]
-    valid = [epoch["valid_perplexity"] for epoch in history if epoch.get("valid_perplexity") is not None]
-    return {
+    found = {
         "file": os.fspath(path),
         "format": FORMAT_NAMES.get(head["format"], head["format"]),
         "compression": head["compression"],
         "bytes": head["bytes"],
-        "architecture": config,
+    }
+    if "config" in head:
+        return found | _recurrent_facts(head)
+    names = {"n_words": "words"}
+    return found | {names.get(key, key): value for key, value in head.items() if key not in found}
+
+
+def _recurrent_facts(head: dict) -> dict:
+    history = head["history"]
+    valid = [epoch["valid_perplexity"] for epoch in history if epoch.get("valid_perplexity") is not None]
+    return {
+        "architecture": head["config"].to_dict(),
         "words": head["n_words"],
         "parameters": head["n_parameters"],
         "training": head["training"],
@@ -32,14 +46,30 @@ def facts(path: str | os.PathLike) -> dict:
 
 def describe(found: dict) -> str:
     """The facts as lines for a reader."""
+    packed = f", {found['compression']}" if found["compression"] else ""
+    rows = [("file", f"{found['file']} ({found['format']}{packed}, {found['bytes']} bytes)")]
+    if "architecture" in found:
+        rows += _network(found)
+    elif "ngrams" in found:
+        rows += _ngrams(found)
+    elif "components" in found:
+        rows += _mixture(found)
+    else:
+        rows.append(("content", f"probabilities of the words of one text ({found['probabilities']})"))
+    lines = [f"{name:11} {value}" for name, value in rows]
+    if found.get("history"):
+        lines.append("\nepoch     alpha  train bits  valid bits  perplexity    words/s")
+        lines.extend(map(_epoch, found["history"]))
+    return "\n".join(lines)
+
+
+def _network(found: dict) -> list[tuple[str, str]]:
     a, training = found["architecture"], found["training"]
     classes = f"{a['classes']} classes{' (old)' if a['old_classes'] else ''}"
     output = "softmax over all words" if a["classes"] == 1 else classes
     compression = f", compression layer {a['compression']}" if a["compression"] else ""
     direct = f", {a['direct']} direct connections of order {a['direct_order']}" if a["direct"] else ""
-    packed = f", {found['compression']}" if found["compression"] else ""
     rows = [
-        ("file", f"{found['file']} ({found['format']}{packed}, {found['bytes']} bytes)"),
         ("network", f"{a['cell']}, {a['hidden']} {a['activation']} hidden units, {output}{compression}{direct}"),
         ("sentences", "independent" if a["independent"] else "one after another, the state is carried over"),
         ("vocabulary", f"{found['words']} words"),
@@ -54,11 +84,43 @@ def describe(found: dict) -> str:
         rows.append(("validation", f"perplexity {found['best_valid_perplexity']:.2f}"))
     elif training.get("valid_log10_prob"):
         rows.append(("validation", f"log10 probability {training['valid_log10_prob']:.4f}"))
-    lines = [f"{name:11} {value}" for name, value in rows]
-    if found["history"]:
-        lines.append("\nepoch     alpha  train bits  valid bits  perplexity    words/s")
-        lines.extend(map(_epoch, found["history"]))
-    return "\n".join(lines)
+    return rows
+
+
+def _ngrams(found: dict) -> list[tuple[str, str]]:
+    training = found["training"]
+    discounts = [order["discounts"] for order in training.get("orders", [])]
+    rows = [("order", str(found["order"]))]
+    for n, count in enumerate(found["ngrams"], start=1):
+        known = discounts[n - 1] if len(discounts) >= n else {}
+        rows.append((f"{n}-grams", "  ".join([str(count), *(f"{name} {value:.6g}" for name, value in known.items())])))
+    if "smoothing" in training:
+        rows.append(("smoothing", training["smoothing"] + (", interpolated" if training.get("interpolated") else "")))
+    if training.get("min_counts"):
+        rows.append(("min counts", ", ".join(map(str, training["min_counts"]))))
+    if training.get("prune"):
+        rows.append(("pruned", f"by {training['prune']:g}"))
+    rows.append(("tokenizer", training.get("tokenizer", "whitespace")))
+    if training.get("train_words"):
+        rows.append(("trained on", f"{training['train_words']} words and sentence ends"))
+    return rows
+
+
+def _mixture(found: dict) -> list[tuple[str, str]]:
+    rows = [("mixture", found["kind"])]
+    rows += [(f"{part['weight']:.6f}", _component(part)) for part in found["components"]]
+    if found["tuned"]:
+        rows.append(("tuned", ", ".join(f"{name} {value}" for name, value in found["tuned"].items())))
+    return rows
+
+
+def _component(part: dict) -> str:
+    if "model" in part:
+        return part["model"]
+    if "cache" in part:
+        return "cache, " + ", ".join(f"{name} {value}" for name, value in part["cache"].items() if value is not None)
+    inner = ", ".join(f"{p['weight']:.6f} {_component(p)}" for p in part["mixture"]["components"])
+    return f"{part['mixture']['kind']} mixture ({inner})"
 
 
 def _learning(training: dict) -> str:

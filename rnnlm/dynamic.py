@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.language_model import Scored
+from corpora.language_model import LanguageModel, Scored
 from rnnlm.arrays import LAST_WORD, Scratch, Shape, State
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
@@ -111,3 +111,23 @@ class DynamicLM:
         p = self.distribution(self.position)
         p = p[p > 0]
         return float(-(p * np.log2(p)).sum())
+
+
+def is_recurrent(lm: LanguageModel) -> bool:
+    """Whether a model is a recurrent one, or a mixture that has one among its components."""
+    return isinstance(lm, RecurrentLM) or any(map(is_recurrent, getattr(lm, "models", ())))
+
+
+def learning(lm: LanguageModel, alpha: float) -> LanguageModel:
+    """``lm`` with its recurrent models learning from the text: itself, or those of a mixture.
+
+    The regularisation and the clipping are those that the model was trained with.
+    """
+    if isinstance(lm, RecurrentLM):
+        trained = lm.training.get("config", {})
+        return DynamicLM(lm, alpha, trained.get("beta", 1e-7), trained.get("gradient_cutoff", 15.0))
+    from rnnlm.mixture import Mixture  # not needed by those that have one model
+
+    if isinstance(lm, Mixture):
+        return Mixture([learning(part, alpha) for part in lm.models], lm.weights, lm.kind, files=lm.files)
+    return lm

@@ -24,6 +24,7 @@ from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 LOG10_E = math.log10(math.e)
 _CHUNK = 1024  # words whose hidden states are held at once: they stay in the cache
 _AHEAD = 4  # chunks whose outputs may wait
+_DISTRIBUTIONS = 64  # whole distributions that are computed at once
 _STREAMS = 32  # independent sentences that run side by side
 
 
@@ -116,14 +117,20 @@ class RecurrentLM:
 
         Such a word is read, and scored, as ``<unk>`` where the vocabulary has it.
         """
-        ids = np.asarray(ids, np.int32)
-        oov = ids < 0
-        if self.vocab.unk_id >= 0:
-            ids = np.where(oov, np.int32(self.vocab.unk_id), ids)
+        oov, ids = self._with_unk(ids)
         log_prob, bits, state = self.log_probs(ids, state, entropy=entropy)
-        log10_prob = log_prob * LOG10_E
-        log10_prob[ids < 0] = -np.inf
-        return Scored(log10_prob, oov, bits), state
+        return self._scored(ids, log_prob, oov, bits), state
+
+    def score_sentences(self, ids: np.ndarray, state: RnnState) -> Scored:
+        """As ``score_ids``, of whole sentences, each ended by ``</s>`` (id 0), every one of which begins at ``state``.
+
+        Many run side by side, so that this is the way to score the hypotheses of n-best lists.
+        """
+        oov, ids = self._with_unk(ids)
+        log_prob = np.zeros(ids.size)
+        ends = np.flatnonzero(ids == 0) + 1
+        self._score_apart(ids, np.concatenate([[0], ends[:-1]]), ends, state, log_prob, None)
+        return self._scored(ids, log_prob, oov, None)
 
     def log_probs(
         self, ids: np.ndarray, state: RnnState, *, entropy: bool = False
@@ -145,20 +152,19 @@ class RecurrentLM:
 
         The sum is below one by that, and by rounding.
         """
-        from rnnlm.cells.elman import elman_forward
-        from rnnlm.scoring import distributions
+        return self._probabilities(np.zeros(1, np.int32), state)[0]
 
-        hidden = aligned_zeros((1, state.hidden.size), self.config.dtype)
-        elman_forward(
-            self.weights.U, self.weights.W, np.array([state.last_word], np.int32), state.hidden.copy(), hidden,
-            self.config.hidden, self.shape.kind,
-        )  # fmt: skip
-        room = self._distribution_rows(1)
-        distributions(
-            self.weights, self.shape, hidden, state.history[None, : self.config.direct_order], self.class_start, room,
-            np.empty(1), True,
-        )  # fmt: skip
-        return room[0, : len(self.vocab)]
+    def distributions(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
+        """(n, V) float64: ``distribution`` before each of ids (n,), which are read one after another from ``state``."""
+        _, ids = self._with_unk(ids)
+        result = np.empty((ids.size, len(self.vocab)))
+        # independent sentences: the state after an end is another one
+        ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
+        cuts = np.unique(np.concatenate([np.arange(0, ids.size, _DISTRIBUTIONS), ends, [ids.size]]))
+        for start, stop in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+            result[start:stop] = self._probabilities(ids[start:stop], state)
+            state = self._score_stream(ids[start:stop], state, None, None)
+        return result / result.sum(1, keepdims=True)
 
     def advance(self, word: int, state: RnnState) -> RnnState:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""
@@ -171,6 +177,33 @@ class RecurrentLM:
             self.log_probs(np.zeros(2, np.int32), self.start())
 
     # ---- how
+
+    def _probabilities(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
+        """(n, V): ``probabilities`` before each of ids, which end no independent sentence but the last one of them."""
+        from rnnlm.cells.elman import elman_forward
+        from rnnlm.scoring import distributions
+
+        hidden = aligned_zeros((ids.size, state.hidden.size), self.config.dtype)
+        inputs = np.concatenate([[state.last_word], ids[:-1]]).astype(np.int32)
+        elman_forward(
+            self.weights.U, self.weights.W, inputs, state.hidden.copy(), hidden, self.config.hidden, self.shape.kind
+        )
+        room, histories = self._distribution_rows(ids.size), self._histories(ids, state.history)
+        distributions(
+            self.weights, self.shape, hidden, histories, self.class_start, room, np.empty(ids.size), True
+        )  # fmt: skip
+        return room[: ids.size, : len(self.vocab)]
+
+    def _with_unk(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of ids are outside the vocabulary, and the ids with ``<unk>`` for these, if there is one."""
+        ids = np.asarray(ids, np.int32)
+        oov = ids < 0
+        return oov, np.where(oov, np.int32(self.vocab.unk_id), ids) if self.vocab.unk_id >= 0 else ids
+
+    def _scored(self, ids, log_prob, oov, bits) -> Scored:
+        log10_prob = log_prob * LOG10_E
+        log10_prob[ids < 0] = -np.inf
+        return Scored(log10_prob, oov, bits)
 
     def _distribution_rows(self, n: int) -> np.ndarray:
         return aligned_zeros((max(n, 16), padded(len(self.vocab)) + 16), self.config.dtype)
@@ -246,21 +279,25 @@ class RecurrentLM:
         return RnnState(running, last_word, history)
 
     def _score_sentences(self, ids, state, log_prob, bits):
-        """Independent sentences, ``_STREAMS`` at a time, those of like length together."""
+        """Independent sentences: the first goes on from ``state``, what follows a sentence end is a beginning."""
+        ends = np.flatnonzero(ids == 0) + 1
+        first = slice(0, ends[0])
+        state = self._score_stream(ids[first], state, log_prob[first], None if bits is None else bits[first])
+        self._score_apart(ids, ends[:-1], ends[1:], state, log_prob, bits)
+        if ends[-1] < ids.size:
+            rest = slice(ends[-1], ids.size)
+            state = self._score_stream(ids[rest], state, log_prob[rest], None if bits is None else bits[rest])
+        return log_prob, bits, state
+
+    def _score_apart(self, ids, starts, ends, initial, log_prob, bits) -> None:
+        """Score ids[starts[s] : ends[s]] from ``initial`` for each s, ``_STREAMS`` at a time, like lengths together."""
         from threadpoolctl import threadpool_limits
 
         from rnnlm.cells.elman import elman_forward_streams
 
-        ends = np.flatnonzero(ids == 0) + 1
-        starts = np.concatenate([[0], ends[:-1]])
-        # the first sentence goes on from the caller's state, what follows the last sentence end is a beginning
-        state = self._score_stream(
-            ids[: ends[0]], state, log_prob[: ends[0]], None if bits is None else bits[: ends[0]]
-        )
         lengths = ends - starts
-        order = 1 + np.argsort(lengths[1:], kind="stable")
+        order = np.argsort(lengths, kind="stable")
         width, room = padded(self.config.hidden), self._distribution_rows(16) if bits is not None else None
-        initial = state
         for s in order[lengths[order] > _CHUNK]:  # the states of 32 lines of a million words would fill the memory
             where = slice(starts[s], ends[s])
             self._score_stream(ids[where], initial, log_prob[where], None if bits is None else bits[where])
@@ -272,7 +309,7 @@ class RecurrentLM:
                 inputs = np.full((longest, batch.size), -1, np.int32)
                 for b, s in enumerate(batch):
                     n = ends[s] - starts[s]
-                    inputs[0, b] = 0
+                    inputs[0, b] = initial.last_word
                     inputs[1:n, b] = ids[starts[s] : ends[s] - 1]
                 hidden = aligned_zeros((longest, batch.size, width), self.config.dtype)
                 states = np.repeat(initial.hidden[None], batch.size, axis=0)
@@ -288,7 +325,3 @@ class RecurrentLM:
                 log_prob[at] = scores
                 if bits is not None:
                     bits[at] = entropies
-        if ends[-1] < ids.size:
-            rest = slice(ends[-1], ids.size)
-            state = self._score_stream(ids[rest], initial, log_prob[rest], None if bits is None else bits[rest])
-        return log_prob, bits, state

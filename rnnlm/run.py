@@ -48,15 +48,11 @@ def check_outputs(output: str, log: str | None = None, force: bool = False, inpu
     resumes = os.path.exists(checkpoint_of(output)) and not force
     if os.path.exists(output) and not os.path.isdir(output) and not os.path.isfile(output):
         raise CorpusError(f"{output}: not an ordinary file; the model is read again while it is trained")
-    check_output(output, force or resumes)
-    if log is not None:
-        check_output(log, force or resumes)
-    read = {os.path.realpath(path) for path in inputs if path != "-"}
-    written = [path for path in (output, log) if path is not None]
-    for path in written:
-        if os.path.realpath(path) in read:
-            raise CorpusError(f"{path}: is read in this run as well; give the output another name")
-    if len({os.path.realpath(path) for path in written}) < len(written):
+    check_output(output, force or resumes, inputs)
+    if log is None:
+        return resumes
+    check_output(log, force or resumes, inputs)
+    if os.path.realpath(output) == os.path.realpath(log):
         raise CorpusError(f"{log}: both the model and the log; give one of them another name")
     return resumes
 

@@ -8,10 +8,12 @@ from functools import partial
 from typing import NamedTuple
 
 from corpora.errors import CorpusError, FormatError
-from rnnlm.io import mikolov, native
+from rnnlm.describe import FORMAT_NAMES
+from rnnlm.io import arpa, arpa_writer, mikolov, mix, native, ngram, probabilities
 from rnnlm.io.checks import shown
 from rnnlm.io.native import load_checkpoint
 from rnnlm.io.source import Source
+from rnnlm.model import RecurrentLM
 
 __all__ = ["FORMATS", "Format", "load", "load_checkpoint", "peek", "save", "sniff"]
 
@@ -21,27 +23,39 @@ class Format(NamedTuple):
 
     ``recognises(prefix)``: whether a file of these first bytes (decompressed) is of this kind.
     ``read(source, dtype)``: its model.  ``peek(source)``: what its head says.  ``write(lm, path)``.
+    ``holds``: the kind of model that can be written; "" where ``write`` says it itself.
     """
 
     recognises: Callable
     read: Callable
     peek: Callable
     write: Callable
+    holds: str = ""
 
+
+RECURRENT, NGRAM = "a recurrent model", "an n-gram model"
 
 FORMATS: dict[str, Format] = {
-    "native": Format(native.recognises, native.read, native.peek, native.save),
-    "mikolov-text": Format(mikolov.recognises_text, mikolov.read, mikolov.peek, partial(mikolov.write, binary=False)),
-    "mikolov-binary": Format(
-        mikolov.recognises_binary, mikolov.read, mikolov.peek, partial(mikolov.write, binary=True)
+    "ngram": Format(ngram.recognises, ngram.read, ngram.peek, ngram.save, NGRAM),
+    "native": Format(native.recognises, native.read, native.peek, native.save, RECURRENT),
+    "mikolov-text": Format(
+        mikolov.recognises_text, mikolov.read, mikolov.peek, partial(mikolov.write, binary=False), RECURRENT
     ),
+    "mikolov-binary": Format(
+        mikolov.recognises_binary, mikolov.read, mikolov.peek, partial(mikolov.write, binary=True), RECURRENT
+    ),
+    "arpa": Format(arpa.recognises, arpa.read, arpa.peek, arpa_writer.write, NGRAM),
+    "mixture": Format(mix.recognises, mix.read, mix.peek, mix.write),
+    # last: a list of numbers has no mark of its own
+    "probabilities": Format(probabilities.recognises, probabilities.read, probabilities.peek, probabilities.write),
 }
 
 # files that are given for a model by mistake, or whose format has no reader yet
 _OTHERS = {
-    b"\\data\\": "an n-gram model in ARPA form",
-    b"mmap lm http://kheafield.com/code": "a binary file of KenLM",
-    b"PK\x03\x04": "a zip archive (PyTorch and NumPy's .npz are that inside)",
+    b"mmap lm http://kheafield.com/code": "a binary file of KenLM, which cannot be read; give the ARPA file it is from",
+    b"blmt": "a binary file of IRSTLM; compile-lm --text=yes makes an ARPA file of it",
+    b"iARPA": "a file of IRSTLM with its own extensions; compile-lm --text=yes makes an ARPA file of it",
+    b"PK\x03\x04": "a zip archive (PyTorch and NumPy's .npz are that inside), not a model of this program",
 }
 
 
@@ -66,8 +80,9 @@ def sniff(path: str | os.PathLike) -> str:
 def peek(path: str | os.PathLike) -> dict:
     """What the head of a model file says, in no time whatever its size.
 
-    ``format``, ``compression`` (None, or its name), ``bytes``, ``config``, ``n_words``, ``n_parameters``,
-    ``training``, ``history``.
+    ``format``, ``compression`` (None, or its name), ``bytes``; of recurrent models ``config``, ``n_words``,
+    ``n_parameters``, ``training``, ``history``; of n-gram models ``order``, ``ngrams``, ``n_words`` (in ARPA
+    files ``<s>`` is one of them), ``training``.
     """
     with Source(path) as source:
         name = _format_of(source)
@@ -76,10 +91,28 @@ def peek(path: str | os.PathLike) -> dict:
 
 
 def save(lm, path: str | os.PathLike, format: str = "native") -> None:
-    """Write a model in one of FORMATS.  The file that was there is replaced at the end, and stays if writing fails."""
+    """Write a model in one of FORMATS; "native" is the one that its kind of model has.
+
+    The file that was there is replaced at the end, and stays if writing fails.
+    CorpusError for a model that a format cannot hold.
+    """
     if format not in FORMATS:
         raise CorpusError(f"model format {format}: one of {', '.join(FORMATS)}")
+    kind = _kind_of(lm)
+    if format == "native" and kind == NGRAM:
+        format = "ngram"
+    holds = FORMATS[format].holds
+    if holds and holds != kind:
+        form = FORMAT_NAMES.get(format, format)
+        raise CorpusError(f"{os.fspath(path)}: {kind} cannot be written as {form}, which is for {holds}")
     FORMATS[format].write(lm, path)
+
+
+def _kind_of(lm) -> str:
+    from rnnlm.ngram.model import BackoffLM
+
+    kinds = {RecurrentLM: RECURRENT, BackoffLM: NGRAM}
+    return next((kind for model, kind in kinds.items() if isinstance(lm, model)), f"a {type(lm).__name__}")
 
 
 def _format_of(source: Source) -> str:
@@ -91,6 +124,10 @@ def _format_of(source: Source) -> str:
         raise FormatError(source.path, None, "empty, where a model file is expected")
     for magic, what in _OTHERS.items():
         if prefix.lstrip().startswith(magic):
-            raise FormatError(source.path, None, f"{what}, not a recurrent model")
+            raise FormatError(source.path, None, what)
+    if b"\n\\data\\" in prefix:
+        reason = 'an ARPA file with text before "\\data\\", where only empty lines and comments (#) can be'
+        raise FormatError(source.path, 1, reason)
     start = shown(prefix[:40])
-    raise FormatError(source.path, None, f'not a model: a native file or one of the RNNLM toolkit, found "{start}"')
+    expected = "a native file, one of the RNNLM toolkit or an ARPA file"
+    raise FormatError(source.path, None, f'not a model: {expected}, found "{start}"')

@@ -48,7 +48,11 @@ def _work(options: Options) -> None:
         from rnnlm.legacy.train import train
 
         train(options)
-    if options.test is not None:
+    if options.test is not None and options.nbest:
+        from rnnlm.legacy.nbest import rescore
+
+        rescore(options)
+    elif options.test is not None:
         from rnnlm.legacy.score import test
 
         test(options)

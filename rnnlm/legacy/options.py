@@ -64,9 +64,11 @@ OPTIONS = (
     Option("-one-iter", "one_iter", None, "Training for one iteration"),
     Option("-max-iter", "max_iter", _integer, "Maximum number of iterations: %d"),
     Option("-valid", "valid", _text, "valid file: %s"),
+    Option("-nbest", "nbest", None, "Processing test data as list of nbests"),
     Option("-test", "test", _text, "test file: %s"),
     Option("-class", "classes", _integer, "class size: %d"),
     Option("-old-classes", "old_classes", None, "Old algorithm for computing classes will be used"),
+    Option("-lambda", "weight", _real, "Lambda (interpolation coefficient between rnnlm and other lm): %f"),
     Option("-gradient-cutoff", "gradient_cutoff", _real, "Gradient cutoff: %f"),
     Option("-dynamic", "dynamic", _real, "Dynamic learning rate: %f"),
     Option("-gen", "gen", _integer, "Generating # words: %d"),
@@ -82,13 +84,13 @@ OPTIONS = (
     Option("-bptt", "bptt", _integer, "BPTT: %d"),
     Option("-bptt-block", "bptt_block", _integer, "BPTT block: %d"),
     Option("-rand-seed", "seed", _integer, "Rand seed: %d"),
+    Option("-lm-prob", "lm_prob", _text, "other lm probabilities specified in: %s"),
     Option("-binary", "binary", None, "Model will be saved in binary format"),
     Option("-rnnlm", "rnnlm", _text, "rnnlm file: %s"),
     Option("-exact", "exact", None, ""),  # not of 0.4b, so not echoed: float64, every operation in its order
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
-_LATER = ("-nbest", "-lm-prob", "-lambda")  # of 0.4b, not in this version
-NAMES = frozenset([*_BY_NAME, *_LATER])
+NAMES = frozenset(_BY_NAME)
 
 # what 0.4b makes of a value that is out of range; -direct is in millions
 _LIMITS: dict[str, Callable[[int], int]] = {
@@ -102,16 +104,21 @@ _LIMITS: dict[str, Callable[[int], int]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """The values of one command line; ``given`` names the fields that it sets.  Reals are C floats, widened."""
+    """The values of one command line; ``given`` names the fields that it sets.  Reals are C floats, widened.
+
+    ``weight``: of the network, beside the model whose probabilities are in ``lm_prob`` (``-lambda``).
+    """
 
     debug: int = 1
     train: str | None = None
     one_iter: bool = False
     max_iter: int = _INT_MAX
     valid: str | None = None
+    nbest: bool = False
     test: str | None = None
     classes: int = 100
     old_classes: bool = False
+    weight: float = 0.75
     gradient_cutoff: float = 15.0
     dynamic: float = 0.0
     gen: int = 0
@@ -127,6 +134,7 @@ class Options:
     bptt: int | None = None
     bptt_block: int = 10
     seed: int = 1
+    lm_prob: str | None = None
     binary: bool = False
     rnnlm: str | None = None
     exact: bool = False
@@ -151,8 +159,6 @@ def _values(argv: Sequence[str]) -> tuple[dict, list[str]]:
     ignored = []
     arguments = iter(argv)
     for name in arguments:
-        if name in _LATER:
-            raise CorpusError(f"{name}: n-best lists and mixing with another model are not in this version")
         option = _BY_NAME.get(name)
         if option is None:
             ignored.append(name)
@@ -182,7 +188,11 @@ def _check(options: Options) -> None:
         # before hours of training, as 0.4b does
         if path is not None and path != "-" and not os.path.exists(path):
             raise CorpusError(f"{name} {path}: no such file")
+    if options.lm_prob is not None and not os.path.exists(options.lm_prob):
+        raise CorpusError(f"-lm-prob {options.lm_prob}: no such file")
     if not training and not os.path.exists(options.rnnlm):
         raise CorpusError(f"-rnnlm {options.rnnlm}: no such model file")
     if options.dynamic < 0:
         raise CorpusError(f"-dynamic {options.dynamic:g}: a learning rate above 0, or 0 for none")
+    if not 0 <= options.weight <= 1:
+        raise CorpusError(f"-lambda {options.weight:g}: the weight of the network, between 0 and 1")

@@ -1,7 +1,8 @@
 """``rnnlm -test`` of 0.4b: the probability of every word, and the totals, in its layout.
 
 It begins with the hidden state that the model file holds, which is where training left off.  Words outside
-the vocabulary are none of the total, also where the vocabulary has ``<unk>``.
+the vocabulary are none of the total, also where the vocabulary has ``<unk>``.  With ``-lm-prob`` such a word counts
+if the other model knows it: 10^-8 for the network, and for the mixture what the other model gives to it.
 """
 
 from __future__ import annotations
@@ -14,32 +15,38 @@ from corpora.stream import encode
 from corpora.tokenize import get_tokenizer
 from rnnlm.io import load
 from rnnlm.legacy.options import Options
-from rnnlm.legacy.output import perplexity, say
+from rnnlm.legacy.other import Totals, log10_mixed, open_other
+from rnnlm.legacy.output import say
 from rnnlm.model import LOG10_E, RecurrentLM
 
 _BLOCK = 1 << 16  # words that are scored at a time
-_OOV = b"-1\t0\t\tOOV\n"
+_OOV_LOG10_PROB = -8.0
+_HEAD = "Index   P(NET)          Word\n----------------------------------\n"
+_HEAD_OF_TWO = "Index   P(NET)          P(LM)           Word\n--------------------------------------------------\n"
 
 
 def test(options: Options) -> None:
     """Score ``options.test`` with the model ``options.rnnlm``, in float64; with -dynamic it learns meanwhile."""
     lm = load(options.rnnlm, dtype="float64")
-    table, totals = options.debug > 1, options.debug > 0
+    table = options.debug > 1
     log_probs = _scorer(lm, options)
-    log10_prob, n = 0.0, 0
-    with encode([options.test], get_tokenizer(), lm.vocab, keep_oov=True) as text:
-        words = list(lm.vocab.words)
-        if table:
-            say("Index   P(NET)          Word\n----------------------------------\n")
-        for start in range(0, text.n_tokens, _BLOCK):
-            ids = text.ids[start : start + _BLOCK]
-            log_prob = log_probs(ids)
+    other, totals = open_other(options), Totals()
+    try:
+        with encode([options.test], get_tokenizer(), lm.vocab, keep_oov=True) as text:
+            words = list(lm.vocab.words)
             if table:
-                say(_rows(ids, np.exp(log_prob), words))
-            log10_prob += float(log_prob.sum()) * LOG10_E
-            n += int(np.count_nonzero(ids >= 0))
-    if totals:
-        say(f"\ntest log probability: {log10_prob:f}\n\nPPL net: {perplexity(log10_prob, n):f}\n")
+                say(_HEAD if other is None else _HEAD_OF_TWO)
+            for start in range(0, text.n_tokens, _BLOCK):
+                ids = text.ids[start : start + _BLOCK]
+                log_prob = log_probs(ids)
+                elsewhere = None if other is None else other.take(ids.size)
+                if table:
+                    say(_rows(ids, np.exp(log_prob), elsewhere, words))
+                _count(totals, options.weight, ids, log_prob, elsewhere)
+    finally:
+        if other is not None:
+            other.close()
+    totals.show(options)
 
 
 def _scorer(lm: RecurrentLM, options: Options) -> Callable[[np.ndarray], np.ndarray]:
@@ -61,8 +68,29 @@ def _scorer(lm: RecurrentLM, options: Options) -> Callable[[np.ndarray], np.ndar
     return log_probs
 
 
-def _rows(ids: np.ndarray, probabilities: np.ndarray, words: list[bytes]) -> bytes:
+def _count(totals: Totals, weight: float, ids, log_prob, elsewhere: np.ndarray | None) -> None:
+    known = ids >= 0
+    totals.network += float(log_prob.sum()) * LOG10_E
+    totals.words += int(np.count_nonzero(known))
+    if elsewhere is None:
+        return
+    found = ~known & (elsewhere > 0)
+    totals.network += _OOV_LOG10_PROB * int(np.count_nonzero(found))
+    totals.words += int(np.count_nonzero(found))
+    counted = known | found
+    with np.errstate(divide="ignore"):
+        totals.other += float(np.log10(elsewhere[counted]).sum())
+    network = np.where(known, np.exp(log_prob), 0.0)
+    totals.mixed += float(log10_mixed(weight, network[counted], elsewhere[counted]).sum())
+
+
+def _rows(ids: np.ndarray, probabilities: np.ndarray, elsewhere: np.ndarray | None, words: list[bytes]) -> bytes:
+    if elsewhere is None:
+        return b"".join(
+            b"%d\t%.10f\t%b\n" % (i, p, words[i]) if i >= 0 else b"-1\t0\t\tOOV\n"
+            for i, p in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        )
     return b"".join(
-        b"%d\t%.10f\t%b\n" % (i, p, words[i]) if i >= 0 else _OOV
-        for i, p in zip(ids.tolist(), probabilities.tolist(), strict=True)
+        b"%d\t%.10f\t%.10f\t%b\n" % (i, p, q, words[i]) if i >= 0 else b"-1\t0\t\t0\t\tOOV\n"
+        for i, p, q in zip(ids.tolist(), probabilities.tolist(), elsewhere.tolist(), strict=True)
     )

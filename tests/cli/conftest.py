@@ -1,5 +1,6 @@
 """What the tests of the rnnlm command share: a way to call it, small texts, and one trained model."""
 
+import hashlib
 import io
 import os
 import shlex
@@ -82,3 +83,63 @@ def folder(trained, tmp_path, monkeypatch):
         shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def more_models(trained, rnnlm, tmp_path_factory):
+    """A folder: other.rnnlm, a recurrent model by another seed, and kn3.lm, n-grams of order 3."""
+    more = tmp_path_factory.mktemp("more")
+    text = f"{trained}/train.txt"
+    for line in (
+        f"train {text} --valid {trained}/valid.txt -o {more}/other.rnnlm {TRAINING.replace('--seed 2', '--seed 5')}",
+        f"ngram {text} -o {more}/kn3.lm",
+    ):
+        code, _, err = rnnlm(line)
+        assert code == 0, err
+    return more
+
+
+@pytest.fixture
+def models(folder, more_models):
+    """The current directory, with copies of these files too."""
+    for path in more_models.iterdir():
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def contents(folder):
+    """contents() -> the files below the current directory and checksums of them."""
+
+    def contents():
+        return {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+
+    return contents
+
+
+@pytest.fixture
+def refused(rnnlm, contents):
+    """refused(line, code, *parts): the command ends with this code and one line that has the parts; no file changes."""
+
+    def refused(line, code, *parts):
+        before = contents()
+        found, out, err = rnnlm(line)
+        assert found == code, err
+        errors = [text for text in err.splitlines() if text.startswith("Error: ")]
+        assert len(errors) == 1
+        assert "Traceback" not in err
+        if code == 2:
+            command = "ngram count" if line.startswith("ngram count") else line.split()[0]
+            assert err == f"{errors[0]}\nTry 'rnnlm {command} --help'.\n"
+        else:
+            assert err.splitlines()[-1] == errors[0]
+        assert out == ""
+        for part in parts:
+            assert part in errors[0]
+        assert contents() == before
+
+    return refused

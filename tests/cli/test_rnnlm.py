@@ -49,8 +49,16 @@ def golden_words(golden, name):
 # ---- help
 
 
-def help_examples():
+def commands():
+    """(name, command) of all, those that belong to another before it."""
     for name, command in group.commands.items():
+        for below, subcommand in getattr(command, "commands", {}).items():
+            yield f"{name} {below}", subcommand
+        yield name, command
+
+
+def help_examples():
+    for name, command in commands():
         lines = [line.strip() for line in command.help.rstrip().splitlines()]
         examples = lines[lines.index("Example:") + 1 :]
         assert examples, f"the help of {name} has no example"
@@ -70,13 +78,17 @@ def test_every_example_of_the_help_runs_in_the_order_of_the_commands(folder, rnn
             stdin = re.fullmatch(r'echo "(.*)"', before)[1].encode() + b"\n" if before else b""
             code, _, err = rnnlm(command.removeprefix("rnnlm "), stdin)
             assert code == 0, (line, err)
-    assert {path.name for path in folder.iterdir()} == {"sentences.txt", "elman.rnnlm", "elman.txt"}
+    assert {path.name for path in folder.iterdir()} == {
+        "sentences.txt", "elman.rnnlm", "elman.txt", "kn3.lm", "kn3.arpa.gz", "gt2.arpa", "wb3.lm", "mix.json",
+        "counts.gz", "twice.gz",
+    }  # fmt: skip
 
 
 def test_every_command_is_in_the_help(done):
     listing = done("--help")
     for name in group.commands:
         assert re.search(rf"^  {name} +\S", listing, re.M)
+    for name, _ in commands():
         assert done(f"{name} --help").startswith(f"Usage: rnnlm {name} ")
 
 

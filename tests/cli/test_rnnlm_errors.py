@@ -1,7 +1,6 @@
 """What users give by mistake to the rnnlm command: one line, an exit code, and nothing half-written."""
 
 import errno
-import hashlib
 import os
 import signal
 
@@ -15,14 +14,6 @@ from rnnlm.trainer import Trainer
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and devices of POSIX")
 TRAIN = "train train.txt --valid valid.txt -o m --hidden 4 --class 1 --max-iter 2"
-
-
-def contents(folder):
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture
@@ -46,24 +37,6 @@ def files_of_all_kinds(folder):
     (folder / "model.arpa").write_bytes(b"\\data\\\nngram 1=3\n")
     (folder / "texts").mkdir()
     return folder
-
-
-def refused(rnnlm, folder, line, code, *parts):
-    """The command ends with this code and one line of error that has these parts; no file has changed."""
-    before = contents(folder)
-    found, out, err = rnnlm(line)
-    assert found == code, err
-    errors = [text for text in err.splitlines() if text.startswith("Error: ")]
-    assert len(errors) == 1
-    assert "Traceback" not in err
-    if code == 2:
-        assert err == f"{errors[0]}\nTry 'rnnlm {line.split()[0]} --help'.\n"
-    else:
-        assert err.splitlines()[-1] == errors[0]
-    assert out == ""
-    for part in parts:
-        assert part in errors[0]
-    assert contents(folder) == before
 
 
 BAD_INPUT = [
@@ -115,7 +88,7 @@ BAD_INPUT = [
     ("ppl -m empty.txt test.txt", "empty.txt: empty, where a model file is expected"),
     ("ppl -m train.txt test.txt", "train.txt: not a model"),
     ("ppl -m rubbish test.txt", "rubbish: not a model"),
-    ("ppl -m model.arpa test.txt", "model.arpa: an n-gram model in ARPA form, not a recurrent model"),
+    ("ppl -m model.arpa test.txt", 'model.arpa:2: expected "\\1-grams:", found the end of the file: cut short?'),
     ("ppl -m damaged.gz test.txt", "damaged.gz: damaged or cut-short gzip data"),
     ("ppl -m cut5.rnnlm test.txt", "cut5.rnnlm: "),
     ("ppl -m cut300.rnnlm test.txt", "cut300.rnnlm: cut short"),
@@ -130,8 +103,8 @@ BAD_INPUT = [
 
 
 @pytest.mark.parametrize(("line", "part"), BAD_INPUT, ids=[line for line, _ in BAD_INPUT])
-def test_bad_input_is_one_line_and_1(files_of_all_kinds, rnnlm, line, part):
-    refused(rnnlm, files_of_all_kinds, line, 1, part)
+def test_bad_input_is_one_line_and_1(files_of_all_kinds, refused, line, part):
+    refused(line, 1, part)
 
 
 WRONG_USAGE = [
@@ -187,8 +160,8 @@ WRONG_USAGE = [
 
 
 @pytest.mark.parametrize(("line", "part"), WRONG_USAGE, ids=[line for line, _ in WRONG_USAGE])
-def test_wrong_usage_is_one_line_with_the_way_to_help_and_2(folder, rnnlm, line, part):
-    refused(rnnlm, folder, line, 2, part)
+def test_wrong_usage_is_one_line_with_the_way_to_help_and_2(folder, refused, line, part):
+    refused(line, 2, part)
 
 
 def test_an_unreadable_file(folder, rnnlm, monkeypatch):
@@ -228,10 +201,10 @@ def test_validation_on_the_training_text_is_warned_of(folder, rnnlm, text):
     assert "Warning" not in rnnlm(TRAIN + " --force")[2]
 
 
-def test_models_of_different_tokenizers_need_one_to_be_named(folder, rnnlm):
+def test_models_of_different_tokenizers_need_one_to_be_named(folder, refused, rnnlm):
     assert rnnlm(f"{TRAIN} --tokenizer word")[0] == 0
     both = "surprisal -m small.rnnlm -m m test.txt"
-    refused(rnnlm, folder, both, 1, "different tokenizers (whitespace, word): give --tokenizer")
+    refused(both, 1, "different tokenizers (whitespace, word): give --tokenizer")
     assert rnnlm(f"{both} --tokenizer whitespace")[0] == 0
 
 
@@ -257,19 +230,19 @@ class Full:
         self._file.close()
 
 
-def test_a_full_disk_leaves_the_old_file(folder, rnnlm, monkeypatch):
+def test_a_full_disk_leaves_the_old_file(folder, contents, rnnlm, monkeypatch):
     opened = files._open
     monkeypatch.setattr(files, "_open", lambda path, mode: Full(opened(path, mode)))
-    before = contents(folder)
+    before = contents()
     reason = "cannot be written (No space left on device)"
     for line in ("convert small.rnnlm -o m --to 0.4b-text", "convert small.rnnlm -o m --to native", TRAIN):
         code, out, err = rnnlm(line)
         assert (code, out, err.splitlines()[-1]) == (1, "", f"Error: m: {reason}")
-        assert contents(folder) == before
+        assert contents() == before
     for line in ("convert small.rnnlm -o test.txt -f --to native", TRAIN.replace("-o m", "-o test.txt -f")):
         code, out, err = rnnlm(line)
         assert (code, out, err.splitlines()[-1]) == (1, "", f"Error: test.txt: {reason}; the old file is unchanged")
-        assert contents(folder) == before
+        assert contents() == before
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
@@ -283,27 +256,27 @@ def test_a_device_that_is_full(folder, rnnlm, start_rnnlm):
     assert err == b"Error: No space left on device\n"
 
 
-def test_too_little_memory_is_refused_with_the_figures(folder, rnnlm, monkeypatch):
+def test_too_little_memory_is_refused_with_the_figures(folder, refused, rnnlm, monkeypatch):
     monkeypatch.setattr("rnnlm.run.available_memory", lambda: 300_000_000)
     assert rnnlm(TRAIN)[0] == 0
     for options, figure in (("--direct 1000", "8.2 GB"), ("--hidden 10000", "962 MB")):
         line = f"train train.txt --valid valid.txt -o m2 --class 1 {options}"
         refused(
-            rnnlm, folder, line, 1,
+            line, 1,
             f"training needs about {figure} of memory (", "300 MB are free: lower --hidden, --direct or --max-vocab",
         )  # fmt: skip
 
 
-def test_direct_connections_beyond_all_memory(folder, rnnlm):
-    refused(rnnlm, folder, "train train.txt -o m --class 1 --direct 1e9", 1, "training needs about", "lower --hidden")
+def test_direct_connections_beyond_all_memory(folder, refused):
+    refused("train train.txt -o m --class 1 --direct 1e9", 1, "training needs about", "lower --hidden")
 
 
-def test_divergence_says_what_to_lower(folder, rnnlm):
+def test_divergence_says_what_to_lower(folder, contents, refused, rnnlm):
     line = "train train.txt --valid valid.txt -o m --hidden 4 --class 1 --alpha 1e6 --activation relu"
-    refused(rnnlm, folder, line, 1, "training diverged in epoch 0", "lower --alpha (1e+06)", "; nothing is written")
-    before = contents(folder)
+    refused(line, 1, "training diverged in epoch 0", "lower --alpha (1e+06)", "; nothing is written")
+    before = contents()
     code, _, err = rnnlm(line.replace("-o m", "-o small.rnnlm --force"))
-    assert (code, contents(folder)) == (1, before)
+    assert (code, contents()) == (1, before)
     assert err.splitlines()[-1].endswith("; nothing is written")
 
 
@@ -329,9 +302,9 @@ def test_divergence_keeps_the_best_epoch(folder, rnnlm, done, monkeypatch, where
     assert done("ppl -m m test.txt")
 
 
-def test_dynamic_evaluation_that_diverges(folder, rnnlm):
+def test_dynamic_evaluation_that_diverges(folder, refused, rnnlm):
     assert rnnlm(f"{TRAIN} --activation relu")[0] == 0
-    refused(rnnlm, folder, "ppl -m m test.txt --dynamic 1e9", 1, "diverged at word", "lower --dynamic (1e+09)")
+    refused("ppl -m m test.txt --dynamic 1e9", 1, "diverged at word", "lower --dynamic (1e+09)")
 
 
 # ---- ended from outside
@@ -366,9 +339,9 @@ def test_ctrl_c_while_the_model_works(folder, rnnlm, monkeypatch, line):
     assert (code, err) == (130, "Interrupted.\n")
 
 
-def test_ctrl_c_before_training_begins_leaves_nothing(folder, rnnlm, monkeypatch):
+def test_ctrl_c_before_training_begins_leaves_nothing(folder, contents, rnnlm, monkeypatch):
     monkeypatch.setattr(Trainer, "warm_up", lambda self: signal.raise_signal(signal.SIGINT))
-    before = contents(folder)
+    before = contents()
     code, out, err = rnnlm(TRAIN)
     assert (code, out, err.splitlines()[-1]) == (130, "", "Interrupted.")
-    assert contents(folder) == before
+    assert contents() == before

@@ -189,6 +189,18 @@ def test_word_table():
     assert json.loads(printed(zero, text(b"a"), "word", "json").splitlines()[0])["log10_prob"] is None
 
 
+def test_word_table_of_n_gram_models_tells_the_order_that_was_found():
+    lm = Playback([b"a", b"b"], HAND, np.array([2, 0, 1, 2, 1, 3]))
+    assert printed(lm, TWO_SENTENCES, "word", "tsv", block_size=4) == (
+        b"sentence\tposition\tword\toov\tlog10_prob\torder\n"
+        b"1\t1\ta\t0\t-1\t2\n1\t2\tz\t1\t\t0\n1\t3\tb\t0\t-2\t1\n1\t4\t</s>\t0\t-0.5\t2\n"
+        b"2\t1\tb\t0\t-0.25\t1\n2\t2\t</s>\t0\t-0.125\t3\n"
+    )
+    mixture = Playback([b"a"], [-1.0, -1.0], np.array([[2, 1], [3, 1]]))
+    rows = [json.loads(line) for line in printed(mixture, text(b"a"), "word", "json").splitlines()]
+    assert [(row["order_1"], row["order_2"]) for row in rows] == [(2, 1), (3, 1)]
+
+
 def test_json_lines_hold_what_the_tables_hold():
     def cell(value) -> set[str]:
         if value is None:

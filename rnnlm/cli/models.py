@@ -1,0 +1,56 @@
+"""``rnnlm info`` and ``convert``: model files."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from corpora import options
+from rnnlm.cli.shared import note, print_text
+from rnnlm.describe import FORMAT_NAMES
+
+
+@click.command(short_help="What is in a model file.")
+@click.argument("model")
+@options.json_option
+def info(model, as_json) -> None:
+    """What a model file says of itself: architecture, sizes, training history, components.
+
+    \b
+    Example:
+      rnnlm info elman.rnnlm
+    """
+    from rnnlm.describe import describe, facts
+
+    found = facts(model)
+    print_text(json.dumps(found, indent=2) if as_json else describe(found))
+
+
+@click.command(short_help="Turn a model file into another format.")
+@click.argument("model")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The file to write.")
+@click.option(
+    "--to", "form", type=click.Choice(list(dict.fromkeys(FORMAT_NAMES.values()))), required=True,
+    help="The format to write: arpa for n-gram models, those of 0.4b for recurrent ones, native for both.",
+)  # fmt: skip
+@options.force_option
+def convert(model, output, form, force) -> None:
+    """Write a model in another format.  The text form of 0.4b keeps four decimals only.
+
+    \b
+    Example:
+      rnnlm convert elman.rnnlm -o elman.txt --to 0.4b-text
+      rnnlm convert kn3.lm -o kn3.arpa.gz --to arpa
+    """
+    from corpora.files import check_output
+    from rnnlm.io import load, save, sniff
+
+    check_output(output, force)
+    # the toolkit's files hold float32: as such they are kept, though they are computed with in float64
+    lm = load(model, dtype="float32" if sniff(model).startswith("mikolov") else None)
+    spec = getattr(lm, "tokenizer", "whitespace")
+    if form != "native" and spec != "whitespace":
+        tokenizer = spec.replace("+", " --")
+        note(f"Warning: {output} will not know its tokenizer: give --tokenizer {tokenizer} wherever it is used")
+    save(lm, output, next(name for name, shown in FORMAT_NAMES.items() if shown == form))

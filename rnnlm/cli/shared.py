@@ -1,0 +1,144 @@
+"""What several subcommands of ``rnnlm`` share: options, and the way from their values to models and texts."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import click
+
+from corpora import options
+from corpora.errors import CorpusError
+from corpora.tokenize import TOKENIZERS
+from rnnlm.config import DTYPES
+
+
+class Number(click.FloatRange):
+    """A finite number in a range: NaN would pass every bound."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+ABOVE_0 = Number(min=0, min_open=True)
+FROM_0 = Number(min=0)
+
+model_option = click.option("-m", "--model", "paths", required=True, metavar="MODEL", help="A model file.")
+models_option = click.option(
+    "-m", "--model", "paths", required=True, multiple=True, metavar="MODEL", help="A model file; may be repeated."
+)
+texts_argument = click.argument("text", nargs=-1, metavar="[TEXT]...")
+floor_option = click.option(
+    "--floor", type=Number(max=0), default=-8.0, show_default=True, metavar="LOG10",
+    help="With --oov floor: the log10 probability of such a word.",
+)  # fmt: skip
+dynamic_option = click.option(
+    "--dynamic", type=ABOVE_0, metavar="ALPHA",
+    help="Recurrent models go on learning from the text, with this constant learning rate (dynamic evaluation).",
+)  # fmt: skip
+dtype_option = click.option(
+    "--dtype", type=click.Choice(DTYPES),
+    help="The numbers that recurrent models compute with.  [default: as trained; float64 for models of 0.4b]",
+)  # fmt: skip
+scoring_tokenizer_options = options.apply(
+    click.option(
+        "--tokenizer", type=click.Choice(list(TOKENIZERS)), help="What a token is.  [default: as the model was trained]"
+    ),
+    click.option("--lower", is_flag=True, help="Turn the text to lower case first.  [default: as in training]"),
+)
+
+
+def oov_option(default: str):
+    """``--oov``; ``default``: what happens without it, in words."""
+    return click.option(
+        "--oov", type=click.Choice(["skip", "unk", "floor"]),
+        help="What a word outside the vocabulary costs: nothing (it is left out), as much as <unk>, or --floor.  "
+        f"[default: {default}]",
+    )  # fmt: skip
+
+
+def note(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def print_text(text: str) -> None:
+    """Text that terminals and pipes of any encoding must take: as UTF-8."""
+    click.echo(text.encode("utf-8", "surrogateescape"))
+
+
+def load_model(path: str, dtype: str | None = None, dynamic: float | None = None, threads: int | None = None):
+    """As ``load_models``, of one file."""
+    return load_models([path], dtype, dynamic, threads)[0]
+
+
+def load_models(paths, dtype: str | None = None, dynamic: float | None = None, threads: int | None = None) -> list:
+    """The models in files.  ``dtype`` and ``dynamic`` are for the recurrent ones among them and inside of mixtures.
+
+    CorpusError where there is none that they could be for.
+    """
+    from rnnlm.io import load
+
+    models = [load(path, dtype=dtype) for path in paths]
+    if dtype is not None or dynamic is not None:
+        from rnnlm.dynamic import is_recurrent, learning
+
+        if not any(map(is_recurrent, models)):
+            option = "--dtype" if dynamic is None else "--dynamic"
+            raise CorpusError(f"{option}: for recurrent models only, and {' and '.join(paths)} is none")
+        if dynamic is not None:
+            models = [learning(lm, dynamic) for lm in models]
+    if threads is not None:
+        for lm in models:
+            lm.threads = threads
+    return models
+
+
+def tokenizer_of(models: dict, tokenizer: str | None, lower: bool):
+    """The tokenizer that was asked for, or the one that the models were trained with."""
+    from corpora.tokenize import from_spec, get_tokenizer
+
+    if tokenizer is not None:
+        return get_tokenizer(tokenizer, lower)
+    specs = {lm.tokenizer for lm in models.values() if hasattr(lm, "tokenizer")} or {"whitespace"}
+    if len(specs) > 1:
+        found = ", ".join(sorted(specs))
+        raise CorpusError(f"the models were trained with different tokenizers ({found}): give --tokenizer")
+    trained = from_spec(specs.pop())
+    return get_tokenizer(trained.name, lower=True) if lower else trained
+
+
+def encode_text(text, models: dict, tokenizer, lower, threads, tmp):
+    """The text, encoded once with a vocabulary of its own, for all models."""
+    from corpora.inputs import expand, text_size
+    from corpora.progress import bar
+    from corpora.stream import encode
+
+    if not text and sys.stdin.isatty():
+        note("reading standard input, up to its end (Ctrl-D)")
+    text = text or ("-",)
+    splitter = tokenizer_of(models, tokenizer, lower)
+    with bar(text_size(expand(text)), "reading") as progress:
+        stream = encode(text, splitter, threads=threads, tmp=tmp, progress=progress.update)
+    try:
+        for lm in models.values():
+            if hasattr(lm, "check_text"):  # a file of probabilities is that of one text
+                lm.check_text(stream)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def named(paths, models) -> dict:
+    """The models by names that are unlike: those of their files without folder and ending."""
+    from corpora.surprisal import model_names
+
+    return dict(zip(model_names(paths), models, strict=True))
+
+
+def text_name(text) -> str:
+    """What a report calls the texts of a command."""
+    return text[0] if len(text) == 1 else "-" if not text else f"{len(text)} files"

@@ -1,0 +1,239 @@
+"""The lines of an ARPA file, made from a trie's arrays (see ``rnnlm.ngram.trie``).
+
+Addresses are uint64.  A node is read 8 bytes at a time: WORD and CHILD (in the highest order WORD and the log10
+probability), then the log10 probability and the back-off weight.  Nothing is bounds-checked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpora.bytes_simd import load64, store8, store64
+from corpora.jit import exact_kernel
+
+LONGEST_NUMBER = 13  # bytes: -1.234567e-45
+SLACK = 8  # bytes beyond a line that are written to, and beyond a word that are read
+
+_U = np.uint64
+_MINUS, _POINT, _DIGIT_0, _TAB, _SPACE, _NEWLINE, _E, _PLUS = (_U(c) for c in b"-.0\t \ne+")
+_INF, _NAN = (_U(int.from_bytes(text, "little")) for text in (b"inf", b"nan"))
+_LOW = _U(0xFFFFFFFF)
+_SIGN = _U(0x80000000)
+_INFINITE = _U(0x7F800000)
+_DIGITS = 7
+_TEN_TO_DIGITS = _U(10**_DIGITS)
+_SCALES = np.array([10.0**k for k in range(13)])
+_DECADES = np.array([10.0**k for k in range(-7, 8)])  # entry k + 7 is 10**k
+_WHOLE = 2.0**52  # added to a smaller number, it leaves no bits behind the point: rounds to even, as printf does
+
+
+@exact_kernel
+def _exact_digits(magnitude):
+    """The first 7 decimal digits of a positive float32 of these bits, rounded half to even, and their exponent.
+
+    In integers of any length: for what float64 cannot multiply by a power of ten without an error.
+    """
+    limbs = np.zeros(13, np.uint64)  # of 32 bits, the lowest first
+    field = np.int64(magnitude >> _U(23))
+    fraction = magnitude & _U(0x7FFFFF)
+    binary = max(field, 1) - 150
+    limbs[0] = fraction | (_U(1 << 23) if field else _U(0))
+    for _ in range(abs(binary)):  # m 2^-b is m 5^b / 10^b
+        carry = _U(0)
+        factor = _U(5) if binary < 0 else _U(2)
+        for i in range(13):
+            carry += limbs[i] * factor
+            limbs[i] = carry & _LOW
+            carry >>= _U(32)
+    exponent = 6 + min(binary, 0)
+    n = 13
+    last, sticky = _U(0), False  # the digit that was dropped last, whether any before it was not 0
+    while True:
+        while n > 1 and limbs[n - 1] == _U(0):
+            n -= 1
+        if n == 1 and limbs[0] < _TEN_TO_DIGITS:
+            break
+        sticky |= last != _U(0)
+        last = _U(0)
+        for i in range(n - 1, -1, -1):
+            last = last << _U(32) | limbs[i]
+            limbs[i] = last // _U(10)
+            last -= limbs[i] * _U(10)
+        exponent += 1
+    digits = limbs[0]
+    if last > _U(5) or (last == _U(5) and (sticky or digits & _U(1) == _U(1))):
+        digits += _U(1)
+    if digits == _TEN_TO_DIGITS:
+        digits, exponent = digits // _U(10), exponent + 1
+    return digits, exponent
+
+
+@exact_kernel
+def write_number(bits, at):
+    """Write the float32 of these bits (uint64) to an address, as printf("%.7g") does; the address behind it.
+
+    At most LONGEST_NUMBER bytes; SLACK more may be overwritten.
+    """
+    magnitude = bits & ~_SIGN & _LOW
+    if bits & _SIGN != _U(0):
+        store8(at, _MINUS)
+        at += _U(1)
+    if magnitude == _U(0):
+        store8(at, _DIGIT_0)
+        return at + _U(1)
+    if magnitude >= _INFINITE:
+        store64(at, _INF if magnitude == _INFINITE else _NAN)
+        return at + _U(3)
+    x = np.float64(np.uint32(magnitude).view(np.float32))
+    if 1e-6 <= x < 1e7:
+        exponent = 0
+        while x < _DECADES[exponent + 7]:
+            exponent -= 1
+        while x >= _DECADES[exponent + 8]:
+            exponent += 1
+        # exact: 24 bits times 5^12 are 52 bits
+        digits = _U((x * _SCALES[6 - exponent] + _WHOLE) - _WHOLE)
+        if digits == _TEN_TO_DIGITS:
+            digits, exponent = digits // _U(10), exponent + 1
+    else:
+        digits, exponent = _exact_digits(magnitude)
+    point = _U(0)  # the digit that the point comes after
+    scientific = exponent < -4 or exponent >= _DIGITS
+    if not scientific and exponent >= 0:
+        point = _U(exponent)
+    elif not scientific:
+        for k in range(_U(1 - exponent)):
+            store8(at + k, _DIGIT_0 if k != _U(1) else _POINT)
+        at += _U(1 - exponent)
+        point = _U(_DIGITS)
+    n = _U(0)
+    for k in range(_U(_DIGITS)):
+        i = _U(_DIGITS - 1) - k
+        rest = digits // _U(10)
+        digit = digits - rest * _U(10)
+        store8(at + i + _U(i > point), _DIGIT_0 + digit)
+        if digit != _U(0) and n == _U(0):
+            n = i + _U(1)
+        digits = rest
+    if point < _U(_DIGITS):
+        n = max(n, point + _U(1))
+        if n > point + _U(1):
+            store8(at + point + _U(1), _POINT)
+            n += _U(1)
+    at += n
+    if scientific:
+        store8(at, _E)
+        store8(at + _U(1), _MINUS if exponent < 0 else _PLUS)
+        power = _U(abs(exponent))
+        store8(at + _U(2), _DIGIT_0 + power // _U(10))
+        store8(at + _U(3), _DIGIT_0 + power % _U(10))
+        at += _U(4)
+    return at
+
+
+@exact_kernel
+def write_numbers(values, out):
+    """values (n,) uint32, the bits of float32: one a line to out, uint8; the number of bytes."""
+    base = _U(out.ctypes.data)
+    at = base
+    for i in range(_U(values.size)):
+        at = write_number(_U(values[i]), at)
+        store8(at, _NEWLINE)
+        at += _U(1)
+    return np.int64(at - base)
+
+
+@exact_kernel
+def _write_line(tables, path, order, is_highest, words_at, word_starts, at):
+    """The line of the n-gram at the rows path (N,) of the orders 1 ... ``order``; nothing for a blank node."""
+    row = path[order - 1]
+    short_row = is_highest and order > 1
+    if short_row:
+        values = load64(tables[order - 1] + row * _U(8)) >> _U(32)
+    else:
+        values = load64(tables[order - 1] + row * _U(16) + _U(8))
+    prob, backoff = values & _LOW, values >> _U(32)
+    if _U(0) < prob < _SIGN:
+        return at
+    at = write_number(prob, at)
+    separator = _TAB
+    for k in range(order - 1, -1, -1):
+        row_bytes = _U(8) if short_row and k == order - 1 else _U(16)
+        word = load64(tables[k] + path[k] * row_bytes) & _LOW
+        store8(at, separator)
+        at += _U(1)
+        separator = _SPACE
+        start, end = word_starts[word], word_starts[word + _U(1)]
+        for done in range(_U(0), _U(end - start), _U(8)):
+            store64(at + done, load64(words_at + _U(start) + done))
+        at += _U(end - start)
+    if not is_highest and backoff & ~_SIGN != _U(0):
+        store8(at, _TAB)
+        at = write_number(backoff, at + _U(1))
+    store8(at, _NEWLINE)
+    return at + _U(1)
+
+
+@exact_kernel
+def _first_child(table, row):
+    return load64(table + row * _U(16)) >> _U(32)
+
+
+@exact_kernel
+def _find_path(tables, sizes, order, row, path):
+    """path (N,) uint64, overwritten: the rows of the orders 1 ... ``order`` that lead to a row of that order."""
+    path[order - 1] = row
+    for k in range(order - 2, -1, -1):
+        lo, hi = _U(0), sizes[k]  # the last row whose first child is not beyond
+        while hi - lo > _U(1):
+            middle = (lo + hi) >> _U(1)
+            if _first_child(tables[k], middle) <= path[k + 1]:
+                lo = middle
+            else:
+                hi = middle
+        path[k] = lo
+
+
+@exact_kernel
+def write_lines(tables, sizes, order, is_highest, words_at, word_starts, longest_line, first, last, out, n_bytes):
+    """Write the n-grams of rows first ... last - 1 of one order as lines to ``out``, as many as it has room for.
+
+    tables, sizes (order,) uint64: the addresses of the nodes of the orders from 1 on, and how many they
+    are.  is_highest: no longer n-grams, so no back-off weights.  words_at: the address of the words
+    by internal id, word_starts (n_ids + 1,) int64 where they begin; they have SLACK bytes behind them.
+    longest_line: bytes that a line may need, with SLACK.  n_bytes (1,) int64, overwritten: how much was written.
+    Returns the row that comes next.
+    """
+    path = np.empty(order, np.uint64)
+    base = _U(out.ctypes.data)
+    at, end = base, base + _U(out.size) - _U(longest_line)
+    row = _U(first)
+    if row < _U(last):
+        _find_path(tables, sizes, order, row, path)
+    while row < _U(last) and at <= end:
+        at = _write_line(tables, path, order, is_highest, words_at, word_starts, at)
+        row += _U(1)
+        path[order - 1] = row
+        for k in range(order - 2, -1, -1):
+            before = path[k]
+            while path[k] + _U(1) < sizes[k] and _first_child(tables[k], path[k] + _U(1)) <= path[k + 1]:
+                path[k] += _U(1)
+            if path[k] == before:
+                break
+    n_bytes[0] = np.int64(at - base)
+    return np.int64(row)
+
+
+@exact_kernel
+def write_unigrams(tables, is_highest, rows, words_at, word_starts, longest_line, first, out, n_bytes):
+    """As ``write_lines``, of unigrams in the order of rows (n,) int64, from rows[first] on; returns the next one."""
+    path = np.empty(1, np.uint64)
+    base = _U(out.ctypes.data)
+    at, end = base, base + _U(out.size) - _U(longest_line)
+    i = _U(first)
+    while i < _U(rows.size) and at <= end:
+        path[0] = _U(rows[i])
+        at = _write_line(tables, path, 1, is_highest, words_at, word_starts, at)
+        i += _U(1)
+    n_bytes[0] = np.int64(at - base)
+    return np.int64(i)

@@ -1,0 +1,110 @@
+"""N-gram models in ARPA form: written.
+
+Numbers have seven digits, as C's "%.7g" prints them.  Unigrams come in the order of the vocabulary, ``<s>``
+after ``</s>``; longer n-grams in the trie's order.  A back-off weight of 0 is left out, as SRILM does where no
+longer n-gram follows.  With a name in .gz the file is a row of gzip members, one for each block of lines.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from corpora.errors import CorpusError
+from corpora.files import replace_file
+from corpora.processors import available
+from corpora.vocab import WordList
+from rnnlm.io.blocks import finisher, in_order
+from rnnlm.ngram.trie import CHILD, FIRST_WORD, START, WORD, Trie
+
+_BLOCK = 1 << 15  # n-grams that one thread formats at a time
+_BUFFER = 1 << 20  # bytes
+
+
+def write(lm, path: str | os.PathLike, threads: int | None = None) -> None:
+    """Write a BackoffLM; ``path`` "-" is standard output.  The file appears whole or not at all.
+
+    The bytes are the same on any number of ``threads`` (by default all processors).
+    CorpusError for a model whose arrays do not fit together, and for what the system refuses.
+    """
+    path = os.fspath(path)
+    trie = lm.trie
+    _check(trie, len(lm.vocab), path)
+    finish = finisher(path)
+    lines = _Lines(lm.vocab, trie, finish)
+    head = b"\\data\\\n" + b"".join(b"ngram %d=%d\n" % (n, trie.n_ngrams(n)) for n in range(1, trie.order + 1))
+    threads = threads or available()
+    with replace_file(path) as file, ThreadPoolExecutor(threads) as pool:
+        file.write(finish(head))
+        for n in range(1, trie.order + 1):
+            file.write(finish(b"\n\\%d-grams:\n" % n))
+            for blocks in in_order(pool, 2 * threads, lines.block, lines.tasks(n)):
+                file.writelines(blocks)
+        file.write(finish(b"\n\\end\\\n"))
+
+
+class _Lines:
+    """Formats blocks of n-grams, from any number of threads."""
+
+    def __init__(self, vocab, trie: Trie, finish: Callable[[bytes], bytes]):
+        from rnnlm.io.arpa_format import LONGEST_NUMBER, SLACK
+
+        self._finish, self._order = finish, trie.order
+        internal = trie.internal[:-1]
+        # the words by internal id: nothing for NONE, <s> for START
+        by_internal = np.empty(internal.size, np.int64)
+        by_internal[internal - FIRST_WORD] = np.arange(internal.size)
+        words = vocab.words.take(by_internal)
+        special = WordList.of([b"", b"<s>"])
+        self._blob = np.concatenate([special.blob, words.blob, np.zeros(SLACK, np.uint8)])
+        self._starts = np.concatenate([special.offsets[:-1], words.offsets + special.blob.size])
+        longest = int(np.diff(self._starts).max())
+        self._longest_line = [
+            2 * (LONGEST_NUMBER + 1) + n * (longest + 1) + SLACK + 1 for n in range(1, trie.order + 1)
+        ]
+        self._nodes = [np.ascontiguousarray(nodes) for nodes in trie.nodes]  # kernels get their addresses
+        self._tables = np.array([nodes.ctypes.data for nodes in self._nodes], np.uint64)
+        self._sizes = np.array([len(nodes) - 1 for nodes in self._nodes], np.uint64)
+        self._unigrams = np.concatenate([internal[:1], [START], internal[1:]]).astype(np.int64)
+
+    def tasks(self, order: int) -> Iterator[tuple[int, int, int]]:
+        """(order, first row, the row behind the last) of each block of an order."""
+        size = self._unigrams.size if order == 1 else int(self._sizes[order - 1])
+        for first in range(0, size, _BLOCK):
+            yield order, first, min(first + _BLOCK, size)
+
+    def block(self, order: int, first: int, last: int) -> list[bytes]:
+        """The lines of a block."""
+        from rnnlm.io.arpa_format import write_lines, write_unigrams
+
+        longest = self._longest_line[order - 1]
+        out = np.empty(max(_BUFFER, 4 * longest), np.uint8)
+        n_bytes = np.zeros(1, np.int64)
+        words_at = np.uint64(self._blob.ctypes.data)
+        pieces = []
+        while first < last:
+            common = words_at, self._starts, longest, first
+            if order == 1:
+                rows = self._unigrams[:last]
+                first = write_unigrams(self._tables, self._order == 1, rows, *common, out, n_bytes)
+            else:
+                tables, is_highest = self._tables[:order], order == self._order
+                first = write_lines(tables, self._sizes, order, is_highest, *common, last, out, n_bytes)
+            pieces.append(self._finish(out[: n_bytes[0]].data))
+        return pieces
+
+
+def _check(trie: Trie, n_words: int, path: str) -> None:
+    """The kernels trust the arrays, which may be those of a damaged file."""
+    good = trie.internal.size == n_words + 1 and len(trie.nodes[0]) == n_words + FIRST_WORD + 1
+    for above, nodes in zip(trie.nodes, trie.nodes[1:], strict=False):
+        children = above[:, CHILD]
+        good = (
+            good and children[0] == 0 and children[-1] == len(nodes) - 1 and bool((children[1:] >= children[:-1]).all())
+        )
+    good = good and all(nodes[:-1, WORD].max(initial=0) < n_words + FIRST_WORD for nodes in trie.nodes)
+    if not good:
+        raise CorpusError(f"{path}: not written, because the model's arrays contradict each other: a damaged file?")

@@ -1,0 +1,197 @@
+"""A back-off n-gram model: vocabulary and trie; it scores words and predicts the next.
+
+Legend: V words, N the order, n tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from corpora.language_model import Scored
+from corpora.processors import available
+from corpora.vocab import Vocab
+from rnnlm.ngram.trie import NONE, START, Trie
+
+_BLOCK = 1 << 12  # positions that go down the trie together: their state stays in the second cache level
+_WORTH_THREADS = 1 << 15
+
+
+@dataclass
+class BackoffLM:
+    """A model in memory, or mapped from a file.  ``training``: how it was made (smoothing, discounts, tokenizer).
+
+    Its state is the history: (N - 1,) uint32 internal ids, the newest last, NONE before the first word.
+    ``threads`` score a long text; the result is the same.
+    """
+
+    vocab: Vocab
+    trie: Trie
+    training: dict = field(default_factory=dict)
+    threads: int = field(default_factory=available)
+
+    @property
+    def order(self) -> int:
+        return self.trie.order
+
+    @property
+    def tokenizer(self) -> str:
+        """How text becomes the model's words (``Tokenizer.spec``)."""
+        return self.training.get("tokenizer", "whitespace")
+
+    @cached_property
+    def unknown(self) -> int:
+        """The internal id of words outside the vocabulary: that of ``<unk>``, or NONE."""
+        unk = self.vocab.unk_id
+        return NONE if unk < 0 else int(self.trie.internal[unk])
+
+    @property
+    def _eos(self) -> int:
+        return int(self.trie.internal[0])
+
+    # ---- the LanguageModel protocol
+
+    def start(self) -> np.ndarray:
+        """The history at the beginning of a sentence: ``<s>``."""
+        state = np.full(max(self.order - 1, 1), NONE, np.uint32)
+        state[-1] = START
+        return state
+
+    def score(self, words: Sequence[bytes | str], state: np.ndarray) -> tuple[Scored, np.ndarray]:
+        """Score ``words`` (the sentence end is the word ``</s>``) after ``state``; also the state after them."""
+        return self.score_ids(self.vocab.ids(words), state)
+
+    def score_ids(self, ids: np.ndarray, state: np.ndarray, *, entropy: bool = False) -> tuple[Scored, np.ndarray]:
+        """As ``score``, of ids (n,) int32, -1: a word outside the vocabulary.
+
+        ``Scored.order``: the length of the n-gram that was found, 0 for a word that the model has no
+        probability for.  ``entropy``: also the entropies of the distributions, which takes a pass over all
+        n-grams the first time.
+        """
+        words, n = self._words(ids, state)
+        # every span begins with the word before it, for its back-off weights
+        edges = range(state.size - 1, max(n - 1, state.size), _BLOCK)
+        spans = [(a, min(a + _BLOCK, n - 1) + 1) for a in edges] if n > state.size else []
+        threads = self.threads if ids.size >= _WORTH_THREADS else 1
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                parts = list(pool.map(lambda t: self._score_spans(words, spans[t::threads], entropy), range(threads)))
+            parts = [parts[k % threads][k // threads] for k in range(len(spans))]
+        else:
+            parts = self._score_spans(words, spans, entropy)
+        oov = ids < 0
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [
+            np.empty(0), np.empty(0, np.int32), np.empty(0)
+        ]  # fmt: skip
+        log10_prob, order, entropies = columns
+        if self.unknown == NONE:
+            log10_prob[oov] = -np.inf
+        return Scored(log10_prob, oov, entropies if entropy else None, order), words[n - state.size :].copy()
+
+    def distribution(self, state: np.ndarray) -> np.ndarray:
+        """Probabilities (V,) float64 of the next word; they sum to one."""
+        walk = _Walk(self.trie, 1)
+        walk.go(state, state.size - 1, state.size)
+        return self.histories.distribution(walk.path[0])
+
+    def distributions(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """Probabilities (n, V) float64 before each of ids (n,) int32, the first of which follows ``state``."""
+        words, n = self._words(ids, state)
+        before = np.flatnonzero(words[state.size :] != START) + state.size - 1
+        walk = _Walk(self.trie, words.size)
+        walk.go(words, 0, n)
+        known: dict[bytes, np.ndarray] = {}
+        out = np.empty((ids.size, len(self.vocab)))
+        for i, position in enumerate(before.tolist()):
+            path = walk.path[position]
+            key = path[: max(self.order - 1, 1)].tobytes()
+            if key not in known:
+                known[key] = self.histories.distribution(path)
+            out[i] = known[key]
+        return out
+
+    def score_sentences(self, ids: np.ndarray, state: np.ndarray) -> Scored:
+        """Score whole sentences, each from its own beginning: with histories of one sentence that is ``score_ids``."""
+        return self.score_ids(ids, state)[0]
+
+    def warm_up(self) -> None:
+        """Load the compiled kernels, or compile them."""
+        state = np.full(max(self.order - 1, 1), int(self.trie.internal[0]), np.uint32)
+        self.score_ids(np.zeros(1, np.int32), state)
+        if self.order > 1:
+            _Walk(self.trie, 1).warm_up()
+
+    # ---- what it is made of
+
+    def _words(self, ids: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, int]:
+        """The history and the internal ids of a text, with START after each sentence end, and how many they are."""
+        from rnnlm.ngram.backoff import lay_out
+
+        ids = np.ascontiguousarray(ids, np.int32)
+        words = np.empty(state.size + 2 * ids.size, np.uint32)
+        words[: state.size] = state
+        n = state.size + int(lay_out(ids, self.trie.internal, self.unknown, self._eos, words[state.size :]))
+        return words[:n], n
+
+    @cached_property
+    def histories(self):
+        """The contexts of all n-grams, for distributions and entropies; made when it is first asked for."""
+        from rnnlm.ngram.histories import Histories
+
+        return Histories(self.trie)
+
+    def _score_spans(self, words: np.ndarray, spans, entropy: bool) -> list[tuple[np.ndarray, ...]]:
+        """log10_prob, order and entropy_bits (empty if not asked for) of each span of positions, its first left out."""
+        from rnnlm.ngram.backoff import add_backoffs
+
+        walk = _Walk(self.trie, min(_BLOCK + 1, words.size))
+        parts = []
+        for a, b in spans:
+            walk.go(words, a, b)
+            n = b - a
+            out, orders = np.empty(n - 1), np.empty(n - 1, np.int32)
+            n_tokens = int(add_backoffs(words, a, walk.log_prob[:n], walk.order[:n], walk.backoffs[:n], out, orders))
+            bits = np.empty(0)
+            if entropy:
+                bits = self.histories.entropies_after(walk.path[: n - 1])[words[a + 1 : b] != START]
+            parts.append((out[:n_tokens], orders[:n_tokens], bits))
+        return parts
+
+
+class _Walk:
+    """The way down the trie of a block of positions, and where it led: the arrays of ``rnnlm.ngram.backoff.enter``."""
+
+    def __init__(self, trie: Trie, largest: int):
+        self.trie = trie
+        self.log_prob, self.order = np.empty(largest, np.float32), np.empty(largest, np.int32)
+        self.backoffs = np.empty((largest, trie.order), np.float32)
+        self.path = np.empty((largest, trie.order), np.uint32)
+        self._active, self._guesses = np.empty(largest, np.int32), np.empty(largest, np.uint32)
+        self._rows = np.empty((largest, 2), np.uint32)
+
+    def warm_up(self) -> None:
+        """Call every kernel with nothing to do."""
+        from rnnlm.ngram.backoff import descend
+
+        n_ids, nothing = len(self.trie.nodes[0]) - 1, np.zeros(1, np.uint32)
+        found = (self.log_prob[:0], self.order[:0], self.backoffs[:0], self.path[:0])
+        for m in range(2, self.trie.order + 1):
+            descend(self.trie.nodes[m - 1], m, n_ids, nothing, 0, *found, 0, self._active, self._rows, self._guesses)
+
+    def go(self, words: np.ndarray, start: int, stop: int) -> None:
+        """Walk from the positions start to stop of ``words``, which may look back at all before them."""
+        from rnnlm.ngram.backoff import descend, enter
+
+        n = stop - start
+        nodes = self.trie.nodes
+        found = (self.log_prob[:n], self.order[:n], self.backoffs[:n], self.path[:n])
+        scratch = (self._active, self._rows, self._guesses)
+        left = enter(nodes[0], words, start, *found, *scratch)
+        for m in range(2, self.trie.order + 1):
+            if not left:
+                break
+            left = descend(nodes[m - 1], m, len(nodes[0]) - 1, words, start, *found, left, *scratch)

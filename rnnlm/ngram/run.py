@@ -1,0 +1,229 @@
+"""From texts or count files to an n-gram model: what ``rnnlm ngram`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from corpora.errors import CorpusError
+from corpora.inputs import expand, text_size
+from corpora.processors import available
+from corpora.stream import TokenStream, encode
+from corpora.tokenize import from_spec
+from corpora.vocab import Vocab
+from rnnlm.ngram.arena import Arena
+from rnnlm.ngram.counts import CountedTrie, count_ids
+from rnnlm.ngram.estimate import OrderReport, estimate
+from rnnlm.ngram.model import BackoffLM
+from rnnlm.ngram.smoothing import METHODS, Options
+from rnnlm.ngram.trie import FIRST_WORD, MAX_ORDER, MAX_WORDS
+from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse, with_unk
+from rnnlm.system import available_memory
+
+UNKS = ("word", "kenlm")
+_BASE = 180 << 20  # bytes: Python, NumPy and the compiled kernels, vocabulary tables
+_MIN_SCRATCH = 24 << 20
+
+
+def estimate_model(
+    texts: Sequence[str],
+    *,
+    order: int = 3,
+    smoothing: str = "modified-kneser-ney",
+    options: Options | None = None,
+    min_counts: tuple[int, ...] | None = None,
+    prune: float | None = None,
+    unk: str = "word",
+    vocab_file: str | None = None,
+    tokenizer: str = "whitespace",
+    memory: int | None = None,
+    threads: int | None = None,
+    tmp: str | None = None,
+    counts: Sequence[str] = (),
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str, int | None], Callable[[int], object]] | None = None,
+) -> BackoffLM:
+    """Count the n-grams of texts (or read ``counts``, files of SRILM's form) and estimate a back-off model.
+
+    ``min_counts``: n-grams below are left out, per order (None: what is usual for the method).
+    ``prune``: relative change of perplexity below which an n-gram is removed (Stolcke 1998).
+    ``unk``: "word", ``<unk>`` is a word of the text like others, and words outside ``vocab_file`` are it;
+    "kenlm", it is not counted, no n-gram crosses it, and its probability is that of the interpolated unigrams.
+    ``tokenizer``: a spec.  ``memory``: bytes that may be resident; beyond them n-grams go to files in ``tmp``.
+    ``say`` gets notes and warnings; ``progress(what, total)`` gives a function of steps done.
+    Raises CorpusError for input that cannot be used, ValueError for options that do not fit.
+    """
+    options = options or Options()
+    check_options(order, smoothing, min_counts, prune, unk)
+    threads = threads or available()
+    budget = memory or _free_memory()
+    step = progress or (lambda what, total: lambda n: None)
+    if counts:
+        from rnnlm.ngram.countfiles import read_counted
+
+        vocab, counted = read_counted(counts, order, vocab_file, unk=unk, threads=threads)
+        n_tokens = int(counted.counts(1)[FIRST_WORD:].astype(np.int64).sum())  # without <s>
+        arena = counted.arena
+    else:
+        vocab, counted, n_tokens = count_texts(
+            texts, order, unk=unk, vocab_file=vocab_file, tokenizer=tokenizer, memory=memory, budget=budget,
+            threads=threads, tmp=tmp, say=say, progress=step,
+        )  # fmt: skip
+        arena = counted.arena
+    trie, reports = estimate(
+        counted, smoothing, options=options, min_counts=min_counts, unk=unk, threads=threads,
+        warn=lambda line: say(f"Warning: {line}"), sums_bytes=max(budget // 4, 1 << 20),
+        progress=step("estimating", sum(len(nodes) for nodes in counted.nodes)),
+    )  # fmt: skip
+    if prune:
+        from rnnlm.ngram.prune import prune as remove
+
+        trie = remove(trie, prune)
+        reports = [OrderReport(r.order, r.counts_of_counts, r.discounts, trie.n_ngrams(r.order)) for r in reports]
+    training = {
+        "tokenizer": tokenizer,
+        "smoothing": smoothing,
+        "interpolated": _interpolated(smoothing, options),
+        "unk": unk,
+        "min_counts": list(min_counts or METHODS[smoothing].min_counts),
+        "prune": prune or 0.0,
+        "train_words": n_tokens,
+        "orders": [asdict(report) for report in reports],
+    }
+    model = BackoffLM(vocab, trie, training, threads=threads)
+    model.arena = arena  # the files below the arrays live as long as the model
+    return model
+
+
+def check_options(order: int, smoothing: str, min_counts, prune, unk: str) -> None:
+    """Raise ValueError for values that no model can be made with."""
+    if not 1 <= order <= MAX_ORDER:
+        raise ValueError(f"--order {order}: from 1 to {MAX_ORDER}")
+    if smoothing not in METHODS:
+        raise ValueError(f"--smoothing {smoothing}: one of {', '.join(METHODS)}")
+    if min_counts is not None and (not min_counts or min(min_counts) < 1 or len(min_counts) > order):
+        raise ValueError(f"--min-count {','.join(map(str, min_counts))}: at most one number an order, from 1 on")
+    if prune is not None and not 0 <= prune < 1:
+        raise ValueError(f"--prune {prune}: a threshold from 0 to 1, for example 1e-8")
+    if prune and smoothing == "stupid-backoff":
+        raise ValueError("--prune with --smoothing stupid-backoff: its scores are no probabilities, which pruning needs")
+    if unk not in UNKS:
+        raise ValueError(f"--unk {unk}: one of {', '.join(UNKS)}")
+
+
+def _interpolated(smoothing: str, options: Options) -> bool:
+    default = METHODS[smoothing].interpolates
+    return bool(default if options.interpolate is None or default is None else options.interpolate)
+
+
+def count_texts(
+    texts: Sequence[str],
+    order: int,
+    *,
+    unk: str = "word",
+    vocab_file: str | None = None,
+    tokenizer: str = "whitespace",
+    memory: int | None = None,
+    budget: int | None = None,
+    threads: int = 1,
+    tmp: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    progress: Callable = lambda what, total: lambda n: None,
+    backwards: bool = False,
+) -> tuple[Vocab, CountedTrie, int]:
+    """The vocabulary (with ``<unk>``), the counts of all n-grams, and the number of tokens of texts.
+
+    ``backwards``: the text is counted from its end, so that paths in the trie go from the oldest word to the
+    newest; START is then ``</s>``, and the vocabulary's ``</s>`` stands for ``<s>``.  Internal ids of the
+    other words ascend as their bytes do.
+    """
+    budget = budget or memory or _free_memory()
+    given = None if vocab_file is None else with_unk(Vocab.read(vocab_file))
+    spool = {} if memory is None else {"memory_limit": max((memory - _BASE) // 4, 0)}
+    with encode(
+        texts, from_spec(tokenizer), given, keep_oov=unk == "kenlm", threads=threads, tmp=tmp,
+        progress=progress("reading", text_size(expand(texts))), **spool,
+    ) as stream:  # fmt: skip
+        _refuse_start(stream, texts)
+        vocab = with_unk(stream.vocab)
+        rename = None
+        if given is not None:
+            vocab = vocab.with_counts(stream.counts())
+        else:
+            vocab, old_ids = (by_bytes if backwards else by_count)(vocab.words, vocab.counts)
+            rename = inverse(old_ids)
+        if len(vocab) > MAX_WORDS:
+            raise CorpusError(f"{len(vocab)} different words; {MAX_WORDS} are possible: a --vocab with fewer helps")
+        if unk == "kenlm" and (id_ := stream.vocab.unk_id) >= 0:
+            n_gaps = _make_gaps(stream.ids, id_)
+            if n_gaps:
+                say(f"Warning: {n_gaps} words of the text are <unk>: they are not counted (--unk word counts them)")
+        n = stream.n_tokens
+        batch, arena, threads = _plan_memory(n, order, memory, budget, threads, tmp, say)
+        if arena.spill and isinstance(stream.ids, np.memmap):
+            arena.keep(stream.ids)
+        if backwards:
+            reverse(stream.ids[:-1])  # the last one ends the last sentence, now the first one
+        counted = count_ids(
+            stream.ids, len(vocab), order, rename=rename, threads=threads, arena=arena, batch=batch,
+            progress=progress("counting", n),
+        )  # fmt: skip
+        return vocab, counted, n
+
+
+def _refuse_start(stream: TokenStream, texts: Sequence[str]) -> None:
+    id_ = stream.vocab.index(b"<s>") if b"<s>" in stream.vocab else -1
+    if id_ >= 0 and len(at := np.flatnonzero(stream.ids == id_)):
+        sentence = 1 + int(np.count_nonzero(stream.ids[: at[0]] == 0))
+        raise CorpusError(
+            f"{', '.join(texts)}: sentence {sentence} has the word <s>, which is what sentences begin with anyway; "
+            "take <s> and </s> out of the text"
+        )
+
+
+def _make_gaps(ids: np.ndarray, unk_id: int) -> int:
+    n = 0
+    for start in range(0, ids.size, 1 << 20):
+        part = ids[start : start + (1 << 20)]
+        gaps = part == unk_id
+        n += int(gaps.sum())
+        part[gaps] = -1
+    return n
+
+
+def _plan_memory(n: int, order: int, memory: int | None, budget: int, threads: int, tmp, say):
+    """How many positions are sorted at a time, where nodes live, and by how many threads."""
+    per_token = 4 + 4 + (16 * (order - 2) + 8 if order > 1 else 0)
+    if _BASE + n * per_token + (200 << 20) <= budget:
+        return None, Arena(), threads
+    available = budget - _BASE
+    if memory is not None and available < _MIN_SCRATCH + (n >> 3):
+        least = -(-(_BASE + _MIN_SCRATCH + (n >> 3)) // (1 << 20))
+        raise CorpusError(f"--memory {memory // (1 << 20)}M is too little for this text: {least}M at least")
+    directory = Arena(directory=tmp).directory
+    need = n * per_token
+    say(f"n-grams go to files in {directory}: up to {need / 1e9:.1f} GB")
+    _check_space(directory, need)
+    return max(available // 32, 1 << 16), Arena(True, tmp), 1 if available < (400 << 20) else threads
+
+
+def _check_space(directory: str, need: int) -> None:
+    import shutil
+
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        raise CorpusError(f"{directory}: {error.strerror}; --tmp names another directory") from error
+    if free < need:
+        raise CorpusError(
+            f"{directory}: {free / 1e9:.1f} GB are free, up to {need / 1e9:.1f} GB are needed for n-grams; "
+            "--tmp names another directory"
+        )
+
+
+def _free_memory() -> int:
+    """Three quarters of what is left, as far as the system tells."""
+    left = available_memory()
+    return 4 << 30 if left is None else left * 3 // 4
