@@ -1,5 +1,6 @@
 #!/bin/sh
-# Train a recurrent language model on the documentation that every Python carries, and use it.  `make demo` runs this.
+# Train a recurrent language model and an n-gram model on the documentation that every Python carries, and use them.
+# `make demo` runs this.
 set -eu
 folder=${1:-demo}
 mkdir -p "$folder"
@@ -19,13 +20,30 @@ show "rnnlm train docs.train.txt --valid docs.valid.txt -o docs.rnnlm --hidden 1
 say "3. How well does it predict text that it has not seen?  Unknown words count as <unk>."
 show "rnnlm ppl -m docs.rnnlm docs.test.txt --oov unk"
 
-
 say "4. What does each word of a sentence cost, in bits, and how open was the choice before it?"
 show "echo 'the function returns a new object .' | rnnlm surprisal -m docs.rnnlm"
 
 say "5. Let it write."
 show "rnnlm generate -m docs.rnnlm --words 60 --seed 4 --no-unk"
 
-say "What is in the model:"
+say "6. An n-gram model of the same words, with modified Kneser-Ney smoothing, for comparison."
+show "corpora vocab docs.train.txt --min-count 2 > docs.vocab"
+show "rnnlm ngram docs.train.txt --vocab docs.vocab -o kn3.lm --discounts --force"
+show "rnnlm ppl -m kn3.lm docs.test.txt --oov unk"
+
+say "7. Both together, with the weights that suit the validation text best.  The mixture is a model like others."
+show "rnnlm mix -m docs.rnnlm -m kn3.lm --tune docs.valid.txt --oov unk -o mix.json --force"
+show "rnnlm ppl -m mix.json docs.test.txt --oov unk"
+
+say "8. What did a recogniser hear?  The mixture ranks its hypotheses."
+cat > heard.txt <<'END'
+u1 the functions return a no object .
+u1 the function returns a no object .
+u1 the function returns a new object .
+END
+show "rnnlm rescore -m mix.json heard.txt"
+
+say "What is in the models:"
+show "rnnlm info kn3.lm"
 show "rnnlm info docs.rnnlm"
 say "All of this is in $(pwd)."

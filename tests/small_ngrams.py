@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from corpora.vocab import EOS, UNK, Vocab
 from rnnlm.ngram.arena import Arena
-from rnnlm.ngram.counts import count_ids
+from rnnlm.ngram.counts import CountedTrie, count_ids
 from rnnlm.ngram.estimate import OrderReport, estimate
 from rnnlm.ngram.model import BackoffLM
 from rnnlm.ngram.prune import prune
 from rnnlm.ngram.smoothing import METHODS, Options
+from rnnlm.ngram.trie import CHILD, WORD
 from tests.reference import ngram as reference
 from tests.reference.trie import ngrams_of
 
@@ -51,6 +54,26 @@ def ids_of(sentences: Sentences, vocab: Vocab, missing: int) -> np.ndarray:
     known = {word: id_ for id_, word in enumerate(vocab.words)}
     ids = [[*(known.get(word, missing) for word in sentence), 0] for sentence in sentences]
     return np.array([id_ for sentence in ids for id_ in sentence], np.int32)
+
+
+def walk(trie: CountedTrie) -> list[dict[tuple[int, ...], int]]:
+    """{internal ids, newest first: count} of each order, from the arrays, whose form it checks.
+
+    Words without a count are left out, as they have rows whether they are there or not.
+    """
+    paths = [(word,) for word in trie.nodes[0][:-1, WORD].tolist()]
+    assert paths == [(word,) for word in range(len(paths))]
+    found = []
+    for n in range(1, trie.order + 1):
+        counts = trie.counts(n).tolist()
+        assert all(a < b for a, b in pairwise(paths))
+        found.append(dict(zip(paths, counts, strict=True)))
+        if n < trie.order:
+            first, words = trie.nodes[n - 1][:, CHILD].tolist(), trie.nodes[n][:, WORD].tolist()
+            assert first[0] == 0
+            paths = [(*path, words[k]) for j, path in enumerate(paths) for k in range(first[j], first[j + 1])]
+    found[0] = {path: count for path, count in found[0].items() if count}
+    return found
 
 
 def model_of(
@@ -112,6 +135,20 @@ def twin_of(
     return reference.prune(model, threshold)
 
 
+def both(recipe: dict, threshold: float | None = None) -> tuple[BackoffLM, reference.Model]:
+    """The product's model and the twin's; without an example where rounding decides what they are."""
+    smoothing = recipe.get("smoothing", "modified-kneser-ney")
+    twin = twin_of(**recipe)
+    assume(_digits_decide(twin, smoothing))
+    if threshold is not None:
+        histories = [history for history in twin.probs if history]
+        changes = [change for history in histories for change in reference.perplexity_changes(twin, history).values()]
+        assume(all(abs(change - threshold) > 1e-3 * threshold + 1e-7 for change in changes))
+        twin = twin_of(**recipe, threshold=threshold)
+        assume(_digits_decide(twin, smoothing))
+    return model_of(**recipe, threshold=threshold), twin
+
+
 def ngrams(model: BackoffLM) -> dict[tuple[bytes, ...], tuple[float, float]]:
     """What an ARPA file would list: {words: (log10 probability, log10 back-off weight)}."""
     orders = ngrams_of(model.trie, list(model.vocab.words))
@@ -135,7 +172,7 @@ def differences(model: BackoffLM, twin: reference.Model, tolerance: float = 1e-5
     return found
 
 
-def digits_decide(twin: reference.Model, smoothing: str) -> bool:
+def _digits_decide(twin: reference.Model, smoothing: str) -> bool:
     """Whether no history leaves so little that rounding decides if it is more than SRILM's limit, 3e-6, or nothing.
 
     With rules that make room, what is left is never nothing while there are words for it: it is 3e-6 in the
@@ -169,7 +206,9 @@ def random_sentences(seed: int, n_words: int, n_sentences: int) -> list[list[byt
 
 
 few = st.lists(st.lists(st.sampled_from(WORDS), max_size=8), min_size=1, max_size=12)
-many = st.builds(random_sentences, st.integers(0, 1 << 20), st.sampled_from([2, 3, 10, 40]), st.sampled_from([3, 30, 150]))
+many = st.builds(
+    random_sentences, st.integers(0, 1 << 20), st.sampled_from([2, 3, 10, 40]), st.sampled_from([3, 30, 150])
+)
 
 
 @st.composite

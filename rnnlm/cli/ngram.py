@@ -113,10 +113,11 @@ def count(context, inputs, output, order, merge, tokenizer, lower, memory, threa
     from corpora.files import check_output
     from corpora.inputs import expand
 
+    if merge:
+        for name in ("order", "tokenizer", "lower", "memory", "tmp"):
+            options.refuse_together(context, "merge", name)
     check_output(output, force, expand(inputs))
     if merge:
-        for name in ("order", "tokenizer", "lower"):
-            options.refuse_together(context, "merge", name)
         from rnnlm.ngram.countmerge import merge_counts
 
         merge_counts(inputs, output, threads=threads)
@@ -195,7 +196,7 @@ def ngram(context, text, output, form, discounts, force, **o) -> None:
     if bool(text) == bool(o["counts"]):
         raise click.UsageError("give texts, or --counts" + (", not both" if text else ""), context)
     if o["counts"]:
-        for name in ("tokenizer", "lower"):
+        for name in ("tokenizer", "lower", "memory", "tmp"):
             options.refuse_together(context, "counts", name)
     _check_smoothing(context, o)
     form = form or ("arpa" if output.endswith(ARPA_ENDINGS) else "native")

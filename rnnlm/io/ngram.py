@@ -93,4 +93,4 @@ def save(lm, path: str | os.PathLike) -> None:
         "ngrams": to_json([trie.n_ngrams(n) for n in orders]),
         "training": to_json(lm.training),
     }
-    write_tensors(path, FORMAT, FORMAT_VERSION, metadata, tensors)
+    write_tensors(path, FORMAT, FORMAT_VERSION, metadata, tensors, lm.arena.drop if lm.arena else lambda: None)

@@ -15,7 +15,7 @@ import math
 import os
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ VOCABULARY = ("vocab_blob", "vocab_offsets", "vocab_counts")
 _NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 _LONGEST_HEADER = 100_000_000  # as the safetensors package
 _ALIGNMENT = 64
+_BLOCK = 1 << 24  # bytes that are written at once
 
 
 class Header(NamedTuple):
@@ -150,11 +151,17 @@ def vocab_tensors(vocab: Vocab) -> dict[str, np.ndarray]:
 
 
 def write_tensors(
-    path: str | os.PathLike, format: str, version: int, metadata: Mapping[str, str], tensors: Mapping[str, np.ndarray]
+    path: str | os.PathLike,
+    format: str,
+    version: int,
+    metadata: Mapping[str, str],
+    tensors: Mapping[str, np.ndarray],
+    written: Callable[[], object] = lambda: None,
 ) -> None:
     """Write a file of ``format``: the tensors in the order given, one after another, without a copy in memory.
 
     Written beside and renamed at the end: what was at ``path`` stays until then, and if writing fails.
+    ``written`` is called after every few MiB, so that who keeps arrays in files can give their pages back.
     The first tensor begins at a multiple of 64 bytes: with the widest items first, each lies at a multiple of its size.
     """
     entries: dict = {"__metadata__": {"format": format, "format_version": str(version), **metadata}}
@@ -169,7 +176,10 @@ def write_tensors(
         file.write(struct.pack("<Q", len(header)) + header)
         for values in tensors.values():
             little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-            file.write(little.reshape(-1).view(np.uint8))
+            flat = little.reshape(-1).view(np.uint8)
+            for start in range(0, flat.size, _BLOCK):
+                file.write(flat[start : start + _BLOCK])
+                written()
 
 
 def to_json(value) -> str:

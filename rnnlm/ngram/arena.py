@@ -5,12 +5,25 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from corpora.errors import CorpusError
+from rnnlm.mapping import give_back
+
+PIECE = 1 << 15  # rows
+_WORTH = 150 << 20  # bytes, some 100 MiB of which are the program itself
+
+
+def _exceeds(limit: int) -> bool:
+    """Whether the process has more than ``limit`` bytes resident, enough of them in mapped files to be worth it."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            resident, shared = (int(field) * mmap.PAGESIZE for field in file.read().split()[1:3])
+    except (OSError, ValueError):
+        return True
+    return resident > limit and shared > _WORTH
 
 
 class Rows:
@@ -48,10 +61,13 @@ class Rows:
 
 
 class Arena:
-    """Makes the arrays of one job.  ``spill``: in temporary files below ``directory`` instead of memory."""
+    """Makes the arrays of one job.  ``spill``: in temporary files below ``directory`` instead of memory.
 
-    def __init__(self, spill: bool = False, directory: str | None = None):
-        self.spill = spill
+    ``limit``: bytes that may be resident, their pages included.
+    """
+
+    def __init__(self, spill: bool = False, directory: str | None = None, limit: int = 0):
+        self.spill, self.limit = spill, limit
         self.directory = directory or tempfile.gettempdir()
         self._files: list = []
         self._maps: list[np.ndarray] = []
@@ -81,15 +97,19 @@ class Arena:
         self._maps.append(array)
         return array
 
+    def pieces(self, n: int, size: int = PIECE) -> Iterator[slice]:
+        """n rows at once, or so many at a time that a bound on memory is kept, whose pages are then given back."""
+        size = size if self.spill else max(n, 1)
+        for start in range(0, n, size):
+            yield slice(start, min(start + size, n))
+            self.drop()
+
     def drop(self) -> None:
-        """Give the pages of mapped files back to the system; their content stays in the files."""
+        """Give the pages of mapped files back to the system where they are many; their content stays in the files."""
+        if self._maps and not _exceeds(self.limit):
+            return
         for array in self._maps:
-            mapped = array
-            while not isinstance(mapped, mmap.mmap) and mapped is not None:
-                mapped = getattr(mapped, "_mmap", None) or getattr(mapped, "base", None)
-            if mapped is not None and hasattr(mapped, "madvise"):
-                with suppress(OSError, ValueError):
-                    mapped.madvise(mmap.MADV_DONTNEED)
+            give_back(array)
 
     def close(self) -> None:
         """Forget the files; arrays over them stay good until they go."""

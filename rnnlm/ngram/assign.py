@@ -182,7 +182,8 @@ def back_off_logs(sums, fixed, smooths, upper, first_context, backoff):
 
     ``fixed``: a weight for all, if it is positive.  Without ``smooths`` what rounding leaves is nothing.
     Where the words of a context have all the probability of the shorter history, what is left has no use:
-    they are scaled to sum to one; FACTOR becomes the log10 of that factor, 0 elsewhere.  Contexts that n-grams have are marked as HISTORY.
+    they are scaled to sum to one; FACTOR becomes the log10 of that factor, 0 elsewhere.  Contexts that
+    n-grams have are marked as HISTORY.
     """
     n_scaled = 0
     for x in range(_U(sums.shape[0])):

@@ -21,6 +21,7 @@ from rnnlm.ngram.trie import BACKOFF, CHILD, NONE, PROB, START, TOP_PROB, WORD, 
 
 ABSENT = np.uint32(0xFFFFFFFF)
 _U = np.uint64
+_FEW = 8  # siblings among which a better guess is not worth its trouble
 _AHEAD, _SOON = 16, 8  # positions between a prefetch and its use, and a better one
 _ZERO = np.float32(ZERO)
 
@@ -94,13 +95,12 @@ def descend(nodes, m, n_ids, words, start, log_prob, order, backoffs, path, n_ac
             # the one that comes soon was fetched: from what stands there, where its word will be
             soon = a + _U(_SOON)
             at, lo, hi = np.int64(guesses[soon]), np.int64(rows[soon, 0]), np.int64(rows[soon, 1])
-            distance = np.int64(words[_U(start) + _U(active[soon]) + _U(1) - _U(m)])
-            distance -= np.int64(load32(address + (_U(at) << row_bits)))
-            at = min(max(at + np.int64(distance * per_id * (hi - lo)), lo), hi - 1)
-            guesses[soon] = at
-            # both ends of the window that is looked at
-            prefetch(address + (_U(max(at - 4, 0)) << row_bits))
-            prefetch(address + (_U(at + 3) << row_bits))
+            if hi - lo > _FEW:
+                distance = np.int64(words[_U(start) + _U(active[soon]) + _U(1) - _U(m)])
+                distance -= np.int64(load32(address + (_U(at) << row_bits)))
+                at = min(max(at + np.int64(distance * per_id * (hi - lo)), lo), hi - 1)
+                guesses[soon] = at
+                prefetch(address + (_U(at) << row_bits))
         i = _U(active[a])
         at = _U(start) + i
         word = _U(words[at + _U(1) - _U(m)])
@@ -118,7 +118,8 @@ def descend(nodes, m, n_ids, words, start, log_prob, order, backoffs, path, n_ac
             first, stop = nodes[row, CHILD], nodes[row + _U(1), CHILD]
             if first != stop and at >= _U(m):
                 before = words[at - _U(m)]
-                if before != NONE:
+                # the history of a longer n-gram is in the trie, too; of the first position it is not known
+                if before != NONE and (i == _U(0) or path[i - _U(1), m - 1] != ABSENT):
                     active[left] = i
                     rows[left, 0], rows[left, 1] = first, stop
                     guesses[left] = first + np.uint32(before * per_id * (stop - first))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import load32, prefetch
+from corpora.bytes_simd import below_of_4, below_of_8, bit_count, load32, prefetch
 from corpora.jit import exact_kernel
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, PROB, WORD
 
@@ -26,7 +26,7 @@ _U = np.uint64
 _IDS = _U(_MASK)
 _ROW = _U(4)  # rows of 4 columns are 2^4 bytes
 _CHILD = _U(4 * CHILD)
-_WINDOW = 8  # siblings that are looked at together
+_LINE, _LINES = _U(64), 3  # bytes of a cache line, and how many are looked at before the search is by halves
 _NEAR, _FAR = 8, 16  # parents between a prefetch and its use
 
 
@@ -72,27 +72,35 @@ def count_counts(counts, out):
 def find(siblings, row, lo, hi, word, at):
     """The row of ``word`` among the siblings lo to hi; or where it would be.  All numbers are uint64.
 
-    ``siblings``: the address of their array, of rows of 2^row bytes; an array would be counted here, atomically.
-    at: lo <= at < hi, about where it is.
+    ``siblings``: the address of their array, of rows of 2^row bytes, row 3 or 4; an array would be counted
+    here, atomically.  at: lo <= at < hi, about where it is.  A cache line of siblings is looked at at once.
     """
-    # the siblings around the guess are counted without a branch
-    begin = at - min(at - lo, _U(_WINDOW // 2))
-    last = hi - _U(1)
-    n_less = _U(0)
-    for i in range(_U(_WINDOW)):
-        n_less += _U(load32(siblings + (min(begin + i, last) << row)) & _IDS < word)
-    found = min(begin + n_less, last)
-    if load32(siblings + (found << row)) & _IDS == word:
-        return found
-    if (n_less > _U(0) or begin == lo) and (n_less < _U(_WINDOW) or begin + n_less >= hi):
-        return min(begin + n_less, hi)
-    return _search(siblings, row, lo, hi, word, found)
+    in_line = _LINE >> row
+    line = (siblings + (at << row)) & ~(_LINE - _U(1))
+    for _ in range(_LINES):
+        # rows of the line that are no siblings do not count; the first may be before the array
+        before = siblings + (lo << row)
+        skip = (before - line) >> row if before > line else _U(0)
+        first = lo if before > line else (line - siblings) >> row
+        n = min(in_line - skip, hi - first)
+        bits = below_of_4(line, word, _IDS) if row == _ROW else below_of_8(line, word, _IDS)
+        n_below = bit_count((bits >> skip) & ((_U(1) << n) - _U(1)))
+        place = first + n_below
+        if n_below == n and place < hi:
+            line += _LINE
+        elif n_below == _U(0) and first > lo:
+            line -= _LINE
+            if load32(siblings + ((first - _U(1)) << row)) & _IDS < word:
+                return place
+        else:
+            return place
+    return _search(siblings, row, lo, hi, word, min(place, hi - _U(1)))
 
 
 @exact_kernel
 def _search(siblings, row, lo, hi, word, at):
     """``find`` where the guess is far off: in steps that double, then by halves."""
-    step = _U(_WINDOW)
+    step = _U(8)
     if load32(siblings + (at << row)) & _IDS < word:
         lo = at + _U(1)
         while lo < hi:

@@ -187,7 +187,7 @@ class CountLines:
         fields = content.replace(b"\t", b" ").split(b" ")
         count = shown(fields[-1])
         reasons = {
-            p.EMPTY_WORD: f'an empty word in "{shown(content)}": expected words with a space between them, a tab, a count',
+            p.EMPTY_WORD: f'an empty word in "{shown(content)}": expected words, single spaces between, a tab, a count',
             p.NO_COUNT: f'expected words, a tab and their count, found "{count}" alone',
             p.NOT_A_NUMBER: f'expected a count after the words, found "{count}"',
             p.NEGATIVE: f"the count is {count}, below 0",

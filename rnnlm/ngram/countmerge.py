@@ -85,7 +85,9 @@ def _complaint(j, lines: CountLines, row, out, pending_at, pending_lengths, stat
     before = shown(out[starts[0] : ends[-1]].tobytes(), 80)
     line = int(row[j.LINE])
     if state[j.STOP] == j.TOO_LARGE:
-        return lines.error(line, f'the counts of "{before}" add up to {state[j.COUNT]}; at most 4294967295 is possible')
+        return lines.error(
+            line, f'the counts of "{before}" add up to {state[j.COUNT]}; at most {j.LARGEST} is possible'
+        )
     found = shown(lines.ngram(line), 80)
     return lines.error(
         line, f'"{found}" after "{before}": not sorted by the bytes of the words; LC_ALL=C sort does that'

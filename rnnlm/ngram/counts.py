@@ -20,6 +20,7 @@ import numpy as np
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.suffix_sort import (
     count_shards,
+    count_words,
     deal_rows,
     emit,
     emit_counted,
@@ -145,7 +146,10 @@ class _Plan:
         self.n_ids = internal.size - 1 + FIRST_WORD
         self.bits = int(self.n_ids - 1).bit_length()
         self.spans = spans
-        word_counts = sum(pool.map(lambda span: np.bincount(text[span[0] : span[1]], minlength=self.n_ids), spans))
+        per_span = np.zeros((len(spans), self.n_ids), np.int64)
+        jobs = zip(spans, per_span, strict=True)
+        list(pool.map(lambda job: count_words(text[job[0][0] : job[0][1]], job[1]), jobs))
+        word_counts = per_span.sum(axis=0)
         word_counts[0] = 0
         parts = np.where(word_counts > SHARD, -(-word_counts // SHARD), 1)
         # words that are rare share a shard: a new one begins where the one before it is full

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rnnlm.ngram.arena import PIECE
 from rnnlm.ngram.assign import (
     EPSILON,
     MASS,
@@ -46,6 +47,7 @@ from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, ZERO
 
 _WORTH_CUTS = 1 << 17  # nodes
 _PIECE = 1 << 18  # rows
+_WORDS = 1 << 10  # words whose places are looked up, each in a page of its own, before pages are given back
 _SUMS = 1 << 28  # bytes of sums that may be held at a time
 
 
@@ -80,17 +82,20 @@ def estimate(
     """
     options, method = options or Options(), METHODS[smoothing]
     mins = min_counts or method.min_counts
-    nodes, order = counted.nodes, counted.order
+    nodes, order, arena = counted.nodes, counted.order, counted.arena
     n_words = counted.internal.size - 1
     cuts = _cuts(counted, threads, sums_bytes)
     if method.continuation:
-        for n in range(1, order):
-            continuation_counts(nodes[n - 1], n == 1)
+        continuation_counts(nodes[0], True)
+        for n in range(2, order):
+            for part in arena.pieces(len(nodes[n - 1]) - 1):
+                continuation_counts(nodes[n - 1][part.start : part.stop + 1], False)
     rules, histograms = [], []
     for n in range(1, order + 1):
         histogram = np.zeros(max(MAX_COUNT, *options.gt_max) + 2, np.int64)
-        counts = counted.counts(n)
-        count_counts(counts[FIRST_WORD:] if n == 1 else counts, histogram)
+        counts = counted.counts(n)[FIRST_WORD if n == 1 else 0 :]
+        for part in arena.pieces(counts.size):
+            count_counts(counts[part], histogram)
         histogram[0] = 0
         histograms.append(histogram)
         rules.append(method.rule(n, histogram, n_words, options, warn))
@@ -104,7 +109,6 @@ def estimate(
                 _unigrams(nodes[0], rule, mins[0], n_words, exact, kenlm and rule.interpolate)
             else:
                 any_dropped |= _Order(counted, n, rule, mins[n - 1], cuts, exact, kenlm and rule.interpolate).run(pool)
-            counted.arena.drop()
             if progress is not None:
                 progress(len(nodes[n - 1]))
         if any_dropped:
@@ -113,11 +117,13 @@ def estimate(
             for n in range(order, 1, -1):
                 nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
         for n in range(1, order + 1):
-            _finish(nodes[n - 1], count_column(counted, n), exact, pool, threads)
-            counted.arena.drop()
+            for part in arena.pieces(len(nodes[n - 1]) - 1):
+                _finish(nodes[n - 1][part], count_column(counted, n), exact, pool, threads)
     if kenlm:
         nodes[0].view(np.float32)[START, PROB] = 0.0  # as lmplz writes it: what begins every sentence is certain
     trie = Trie(nodes, counted.internal)
+    if not any_dropped:
+        trie = Trie(nodes, counted.internal, (len(nodes[0]) - 1 - START, *(len(rows) - 1 for rows in nodes[1:])))
     return trie, [
         OrderReport(n, histogram[1:-1].tolist(), rule.discounts, trie.n_ngrams(n))
         for n, (rule, histogram) in enumerate(zip(rules, histograms, strict=True), 1)
@@ -173,8 +179,8 @@ def _finish(nodes: np.ndarray, column: int, exact: bool, pool, threads: int) -> 
     """Logarithms, where they were not taken yet, and marks removed."""
 
     def work(number: int) -> None:
-        for lo in range(number * _PIECE, len(nodes) - 1, threads * _PIECE):
-            part = nodes[lo : min(lo + _PIECE, len(nodes) - 1)]
+        for lo in range(number * _PIECE, len(nodes), threads * _PIECE):
+            part = nodes[lo : lo + _PIECE]
             if exact:
                 out = np.empty(len(part))
                 take_logs(part, column, 0.0, out)
@@ -215,16 +221,18 @@ class _Order:
         self.counted, self.n, self.rule, self.min_count = counted, n, rule, min_count
         self.cuts, self.exact = cuts, exact
         self.smallest = -1.0 if kenlm else 0.0  # SRILM leaves out what has nothing left of its count
+        self._known: dict[int, list[np.ndarray]] = {}
         self.nodes, self.upper = counted.nodes[n - 1], counted.nodes[n - 2]
         self.column = count_column(counted, n)
         self.n_words = counted.internal.size - 1
-        self.backoff = np.empty(len(self.upper) - 1, np.float32)
+        self.backoff = counted.arena.zeros(len(self.upper) - 1, np.float32)
 
     def run(self, pool) -> bool:
         """Estimate; whether any n-gram was left out."""
         dropped = sum(pool.map(self._cut, range(len(self.cuts) - 1)))
         # only now: until all cuts were done the contexts of the parents stood there
-        self.upper.view(np.float32)[:-1, BACKOFF] = self.backoff
+        for part in self.counted.arena.pieces(self.backoff.size):
+            self.upper.view(np.float32)[part, BACKOFF] = self.backoff[part]
         return dropped > 0
 
     def _cut(self, number: int) -> int:
@@ -284,19 +292,26 @@ class _Order:
         pieces, word = _Dropping(self.counted.arena), FIRST_WORD
         while word < len(lo):
             before = int(ends[word - 1])
-            stop = max(int(np.searchsorted(ends, before + _PIECE, side="right")), word + 1)
+            stop = max(int(np.searchsorted(ends, before + PIECE, side="right")), word + 1)
+            stop = min(stop, word + _WORDS)
             pieces.append(((word, stop), slice(before, int(ends[stop - 1]))))
             word = stop
         return pieces
 
     def _places(self, word: int) -> list[np.ndarray]:
         """For orders 2 to n, below each word the first node whose next older word is ``word`` or later."""
+        if word in self._known:  # where one cut ends, the next one begins
+            return self._known.pop(word)
         nodes = self.counted.nodes
+        arena = self.counted.arena
         places = [np.empty(len(nodes[0]) - 1, np.uint32)]
-        cut_bigrams(nodes[0], nodes[1], word, places[0])
+        for part in arena.pieces(places[0].size, _WORDS):
+            cut_bigrams(nodes[0][part.start : part.stop + 1], nodes[1], word, places[0][part])
         for m in range(2, self.n):
             places.append(np.empty_like(places[0]))
-            cut_below(nodes[m - 1], places[-2], places[-1])
+            for part in arena.pieces(places[0].size, _WORDS):
+                cut_below(nodes[m - 1], places[-2][part], places[-1][part])
+        self._known[word] = places
         return places
 
     def _first_context(self, word: int) -> int:

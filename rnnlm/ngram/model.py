@@ -15,16 +15,20 @@ import numpy as np
 from corpora.language_model import Scored
 from corpora.processors import available
 from corpora.vocab import Vocab
+from rnnlm.mapping import populate
+from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.trie import NONE, START, Trie
 
 _BLOCK = 1 << 12  # positions that go down the trie together: their state stays in the second cache level
-_WORTH_THREADS = 1 << 15
+_WORTH_THREADS = 1 << 15  # tokens
+_WORTH_MAPPING = 50_000  # tokens at a time: who scores so many uses most pages of the file
 
 
 @dataclass
 class BackoffLM:
     """A model in memory, or mapped from a file.  ``training``: how it was made (smoothing, discounts, tokenizer).
 
+    ``arena``: who keeps the arrays, if they live in temporary files.
     Its state is the history: (N - 1,) uint32 internal ids, the newest last, NONE before the first word.
     ``threads`` score a long text; the result is the same.
     """
@@ -33,6 +37,8 @@ class BackoffLM:
     trie: Trie
     training: dict = field(default_factory=dict)
     threads: int = field(default_factory=available)
+    arena: Arena | None = None
+    _mapped: bool = field(default=False, init=False, repr=False)
 
     @property
     def order(self) -> int:
@@ -72,6 +78,8 @@ class BackoffLM:
         probability for.  ``entropy``: also the entropies of the distributions, which takes a pass over all
         n-grams the first time.
         """
+        if ids.size >= _WORTH_MAPPING:
+            self._map_all()
         words, n = self._words(ids, state)
         # every span begins with the word before it, for its back-off weights
         edges = range(state.size - 1, max(n - 1, state.size), _BLOCK)
@@ -126,6 +134,12 @@ class BackoffLM:
             _Walk(self.trie, 1).warm_up()
 
     # ---- what it is made of
+
+    def _map_all(self) -> None:
+        if not self._mapped:
+            self._mapped = True
+            for nodes in self.trie.nodes:
+                populate(nodes)
 
     def _words(self, ids: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, int]:
         """The history and the internal ids of a text, with START after each sentence end, and how many they are."""

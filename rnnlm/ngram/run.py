@@ -92,9 +92,7 @@ def estimate_model(
         "train_words": n_tokens,
         "orders": [asdict(report) for report in reports],
     }
-    model = BackoffLM(vocab, trie, training, threads=threads)
-    model.arena = arena  # the files below the arrays live as long as the model
-    return model
+    return BackoffLM(vocab, trie, training, threads=threads, arena=arena)
 
 
 def check_options(order: int, smoothing: str, min_counts, prune, unk: str) -> None:
@@ -174,7 +172,7 @@ def count_texts(
 
 
 def _refuse_start(stream: TokenStream, texts: Sequence[str]) -> None:
-    id_ = stream.vocab.index(b"<s>") if b"<s>" in stream.vocab else -1
+    id_ = stream.vocab.words.find(b"<s>")  # a look-up would make a table of all words
     if id_ >= 0 and len(at := np.flatnonzero(stream.ids == id_)):
         sentence = 1 + int(np.count_nonzero(stream.ids[: at[0]] == 0))
         raise CorpusError(
@@ -206,7 +204,7 @@ def _plan_memory(n: int, order: int, memory: int | None, budget: int, threads: i
     need = n * per_token
     say(f"n-grams go to files in {directory}: up to {need / 1e9:.1f} GB")
     _check_space(directory, need)
-    return max(available // 32, 1 << 16), Arena(True, tmp), 1 if available < (400 << 20) else threads
+    return max(available // 32, 1 << 16), Arena(True, tmp, budget - (64 << 20)), 1 if available < (400 << 20) else threads
 
 
 def _check_space(directory: str, need: int) -> None:

@@ -141,7 +141,7 @@ def katz_coefficients(counts_of_counts: np.ndarray, highest: int, warn: Callable
     asked = highest
     while highest and (n[1] == 0 or n[highest + 1] == 0):
         highest -= 1
-    if highest < asked:
+    if highest < asked and asked > 1:  # with 1, nothing is discounted anyway
         missing = 1 if n[1] == 0 else highest + 2
         rest = f"counts up to {highest} only" if highest else "none"
         warn(f"no n-gram has count {missing}: Good-Turing discounts {rest}")

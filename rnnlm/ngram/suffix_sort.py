@@ -32,6 +32,13 @@ def to_internal(text, internal):
 
 
 @exact_kernel
+def count_words(text, counts):
+    """counts[w] += how often word w is in text (n,) uint32."""
+    for i in range(_U(text.size)):
+        counts[text[i]] += 1
+
+
+@exact_kernel
 def count_shards(text, start, stop, eos, first_shard, n_parts, bits, counts):
     """Add the records of text[start:stop] to the counts (shards,) of their shards; also the number of sentence ends.
 

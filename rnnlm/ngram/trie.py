@@ -45,11 +45,12 @@ class Trie:
     and BACKOFF the log10 back-off weight, both as the bits of a float32 (``floats``).  Order 1 has a row
     for every internal id.  The last row is a sentinel: its CHILD is the number of nodes of the next order.
     The highest order, if it is above 1, is (M + 1, 2): WORD and TOP_PROB.
-    ``internal`` (V + 1,) uint32: ``internal_ids``.
+    ``internal`` (V + 1,) uint32: ``internal_ids``.  ``listed``: ``n_ngrams`` of all orders, where it is known.
     """
 
     nodes: list[np.ndarray]
     internal: np.ndarray
+    listed: tuple[int, ...] = ()
 
     @property
     def order(self) -> int:
@@ -67,6 +68,8 @@ class Trie:
 
     def n_ngrams(self, order: int) -> int:
         """How many n-grams an ARPA file would list: blanks left out, <s> counted among the unigrams."""
+        if self.listed:
+            return self.listed[order - 1]
         probs = self.log10_probs(order)
         if order == 1:
             probs = probs[START:]

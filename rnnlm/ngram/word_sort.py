@@ -24,14 +24,15 @@ def _key(address, length):
 
 
 @exact_kernel
-def sort_words(blob, offsets, pairs, other, counters):
-    """pairs (V, 2) uint64, overwritten: in column 1 the words blob[offsets[i]:offsets[i + 1]], sorted by their bytes.
+def sort_words(address, offsets, pairs, other, counters):
+    """pairs (V, 2) uint64, overwritten: in column 1 the numbers of the words, sorted by their bytes.
 
-    The words are different.  Eight bytes are compared at a time; words that agree in them are sorted by the next.
+    Word i is at address + offsets[i], offsets (V + 1,) int64.  The words are different.  Eight bytes are compared
+    at a time; words that agree in them are sorted by the next ones.
     other: (V, 2), counters: (6, 2^11) uint32; scratch.
     """
     n = offsets.size - 1
-    base = _U(blob.ctypes.data)
+    base = _U(address)
     stack = np.empty((64, 2), np.int64)
     runs = np.empty((n // 2 + 2, 3), np.int64)  # start, end and bytes in common of those that wait
     for i in range(_U(n)):
@@ -73,5 +74,5 @@ def bytewise_order(words) -> np.ndarray:
     n = len(words)
     pairs, other = np.empty((n, 2), np.uint64), np.empty((n, 2), np.uint64)
     blob = np.ascontiguousarray(words.blob)
-    sort_words(blob, words.offsets, pairs, other, np.zeros((6, 1 << 11), np.uint32))
+    sort_words(blob.ctypes.data, words.offsets, pairs, other, np.zeros((6, 1 << 11), np.uint32))
     return pairs[:, 1].astype(np.int64)

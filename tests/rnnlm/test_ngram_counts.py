@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from corpora.errors import CorpusError
 from rnnlm.ngram import counts
 from rnnlm.ngram.arena import Arena
-from rnnlm.ngram.counts import CountedTrie, count_column, count_ids, count_rows
-from rnnlm.ngram.trie import CHILD, NONE, START, WORD, internal_ids
+from rnnlm.ngram.counts import CountedTrie, count_ids, count_rows
+from rnnlm.ngram.trie import NONE, START, WORD, internal_ids
+from tests.small_ngrams import walk
 
 GAP = -1
 
@@ -34,24 +35,6 @@ def brute_counts(ids, n_words: int, order: int) -> list[Counter]:
         if id_ == 0:
             history = [START]
             found[0][(START,)] += 1
-    return found
-
-
-def walk(trie: CountedTrie) -> list[dict]:
-    """The same from the arrays; checks that children are in order and that every node has exactly one parent."""
-    paths = [(word,) for word in trie.nodes[0][:-1, WORD].tolist()]
-    assert paths == [(word,) for word in range(len(paths))]  # order 1 has a row for every internal id
-    found = []
-    for n in range(1, trie.order + 1):
-        nodes = trie.nodes[n - 1]
-        assert len(paths) == len(nodes) - 1
-        assert all(a < b for a, b in zip(paths, paths[1:], strict=False))
-        found.append(dict(zip(paths, nodes[:-1, count_column(trie, n)].tolist(), strict=True)))
-        if n < trie.order:
-            first, words = nodes[:, CHILD].tolist(), trie.nodes[n][:, WORD].tolist()
-            assert first[0] == 0
-            paths = [(*path, words[k]) for j, path in enumerate(paths) for k in range(first[j], first[j + 1])]
-    found[0] = {path: count for path, count in found[0].items() if count}
     return found
 
 
@@ -252,4 +235,3 @@ def test_rows_are_cut_into_shards_and_dealt_to_threads_without_a_trace(small_pie
 def test_no_rows_are_a_trie_without_n_grams():
     trie = count_rows(np.zeros((0, 3), np.uint32), np.zeros(0, np.int64), 4)
     assert walk(trie) == [{}, {}, {}]
-
