@@ -61,7 +61,9 @@ def _below(rows: int):
             zeros = ir.Constant(vector, [0] * rows)
             splat = [
                 builder.shuffle_vector(
-                    builder.insert_element(undefined, builder.trunc(value, _i32), ir.Constant(_i32, 0)), undefined, zeros
+                    builder.insert_element(undefined, builder.trunc(value, _i32), ir.Constant(_i32, 0)),
+                    undefined,
+                    zeros,
                 )
                 for value in args[1:]
             ]

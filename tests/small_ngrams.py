@@ -88,7 +88,6 @@ def model_of(
     threshold: float | None = None,
     threads: int = 1,
     arena: Arena | None = None,
-    sums_bytes: int = 1 << 28,
     warn: Callable[[str], None] = lambda line: None,
     reports: Callable[[list[OrderReport]], object] = lambda found: None,
     **options,
@@ -105,7 +104,6 @@ def model_of(
         unk=unk,
         threads=threads,
         warn=warn,
-        sums_bytes=sums_bytes,
     )
     reports(found)
     return BackoffLM(words, trie if threshold is None else prune(trie, threshold), {}, threads)

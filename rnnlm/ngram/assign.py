@@ -1,4 +1,11 @@
-"""Probabilities and back-off weights from counts and the sums over contexts; legend: rnnlm.ngram.contexts.
+"""Probabilities and back-off weights from counts, history by history.
+
+Legend: n the order, x a history of n - 1 words (a node of order n - 1), k an n-gram after it (a node of order
+n), its parent the same word after the history without its oldest word.
+
+Histories come in the order of the trie (``CountedTrie.records``).  The n-grams of a word lie in that order,
+too: the next one of word w is always where a cursor of w stands.  So one pass finds the n-grams of
+every history, sums them and gives them their probabilities, without a search.
 
 There are two ways, which differ by rounding only, but where little probability is left that is a lot:
 
@@ -10,21 +17,63 @@ There are two ways, which differ by rounding only, but where little probability 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from corpora.bytes_simd import prefetch
 from corpora.jit import exact_kernel, exp, log10
-from rnnlm.ngram.contexts import DROPPED, HISTORY, TAKEN, TOTAL, TYPES
-from rnnlm.ngram.trie import BLANK, CHILD, PROB, WORD, ZERO
+from rnnlm.ngram.contexts import DROPPED
+from rnnlm.ngram.trie import BLANK, PROB, WORD, ZERO
 
-FACTOR, WEIGHT, MASS, LOWER_MASS = 0, 1, 2, 3  # columns of a context's sums after ``weigh``
+NEXT, SEEN, NEXT_PARENT, SEEN_SHORTER = range(4)  # columns of a word's cursor
+NOT_SEEN = np.uint32(0xFFFFFFFF)
 EPSILON = 3e-6  # what SRILM takes for no probability mass
-_AGAIN = -1.0  # in WEIGHT: the context is done again without the shorter history
+_FOLLOWING = np.uint32((1 << 24) - 1)
 _MASK = np.uint32((1 << 30) - 1)
-_AHEAD = 16  # n-grams between a prefetch and its use
+_FAR, _NEAR = 32, 12  # records between a prefetch of a cursor, of what it points to, and their use
 _U = np.uint64
 _LN10 = 2.302585092994046
 _ZERO = np.float32(ZERO)
+
+
+class Rule(NamedTuple):
+    """How the counts of one order become probabilities, as the kernel wants it; see ``smoothing.Rule``.
+
+    ``exact``: KenLM's way.  ``min_count``: rarer n-grams are left out, as are those of whose count not more than
+    ``smallest`` is left.  ``makes_room``: where nothing is left for words that a history has not seen, first
+    the shorter history is left out, then the total is made larger by one, as in SRILM and the CMU toolkit.
+    ``fixed``: a back-off weight for all, if it is positive.
+    """
+
+    n: int
+    taken: np.ndarray
+    per_type: float
+    constant: float
+    interpolate: bool
+    exact: bool
+    min_count: int
+    smallest: float
+    makes_room: bool
+    smooths: bool
+    fixed: float
+    n_words: int
+
+
+class Columns(NamedTuple):
+    """What is read and written.  counts (M,) uint32 of order n become ``probs``, the same memory as float32.
+
+    lower (rows,) float32: probabilities of order n - 1.  backoffs (histories,) float32: overwritten.
+    With SRILM's way, dropped (M,) and histories (rows of order n - 1) uint8: set to 1 for n-grams that are
+    left out, and for histories of n-grams that are not.
+    """
+
+    counts: np.ndarray
+    probs: np.ndarray
+    lower: np.ndarray
+    backoffs: np.ndarray
+    dropped: np.ndarray
+    histories: np.ndarray
 
 
 @exact_kernel
@@ -40,186 +89,124 @@ def power10(x):
 
 
 @exact_kernel
-def weigh(sums, constant, interpolate):
-    """Turn TOTAL and TAKEN of contexts into FACTOR (1 / total) and the WEIGHT of the shorter history."""
-    for x in range(_U(sums.shape[0])):
-        if sums[x, TYPES] > 0.0:
-            total = sums[x, TOTAL] + constant
-            sums[x, WEIGHT] = (sums[x, TAKEN] + constant) / total if interpolate else 0.0
-            sums[x, FACTOR] = 1.0 / total
+def assign(records, rule, columns, cursors, state, rows, found, parents, counted, lowers):
+    """Give the n-grams of these histories their probabilities, and the histories their back-off weights.
 
-
-@exact_kernel
-def assign(nodes, column, upper, upper_probs, lo, hi, bigrams, words, links, first_context, taken, sums):
-    """KenLM's way: replace the counts of a cut's nodes by probabilities, float32, no logarithms.
-
-    column: of the counts.  upper_probs (rows,) float32: the probabilities of order n - 1.  lo, hi: of the
-    parents; with ``bigrams`` (n = 2), where words are the parents, of the nodes.
+    records (R,) uint32; a last one of 0 ends the history before it.  cursors (ids, 4) uint32: NEXT, the next
+    n-gram of a word, NEXT_PARENT the same of order n - 1.  state (3,) int64: the number of the history at hand, that of
+    the history without its oldest word, how many n-grams were found.  rows: the rows of histories by number,
+    if they are not their numbers.  Scratch: found, parents, counted (ids,) uint32, lowers (ids,) float64.
+    Returns how many n-grams were dropped.
     """
-    probs = nodes.view(np.float32)
-    t = _U(0)
-    address, n = _U(sums.ctypes.data), _U(links.size)
-    last = np.uint32(taken.size - 1)
-    for word in range(_U(words[0]), _U(words[1])):
-        first, stop = _U(lo[word]), _U(hi[word])
-        if bigrams:
-            first, stop = _U(word), _U(word) + _U(1)
-        for j in range(first, stop):
-            k, end = _U(upper[j, CHILD]), _U(upper[j + _U(1), CHILD])
-            if bigrams:
-                k, end = _U(lo[word]), _U(hi[word])
-            lower = np.float64(upper_probs[j])
-            while k < end:
-                if t + _U(_AHEAD) < n:
-                    prefetch(address + ((_U(links[t + _U(_AHEAD)]) - _U(first_context)) << _U(5)))
-                x = _U(links[t]) - _U(first_context)
-                count = nodes[k, column]
-                p = (np.float64(count) - taken[min(count, last)]) * sums[x, FACTOR] + sums[x, WEIGHT] * lower
-                probs[k, column] = p
-                t += _U(1)
-                k += _U(1)
-
-
-@exact_kernel
-def back_off(sums, backoff):
-    """KenLM's way: backoff (contexts,) float32, the weight of the shorter history; 1 where nothing follows."""
-    for x in range(_U(sums.shape[0])):
-        backoff[x] = sums[x, WEIGHT] if sums[x, FACTOR] != 0.0 else 1.0
-
-
-@exact_kernel
-def assign_logs(
-    nodes, column, upper, upper_probs, lo, hi, bigrams, words, links, first_context, taken, min_count, smallest, sums,
-    counts, again,
-):  # fmt: skip
-    """SRILM's way: replace the counts of a cut's nodes by log10 probabilities, and sum both probabilities.
-
-    As ``assign``.  sums (contexts, 4): MASS and LOWER_MASS must be 0; counts (links.size,) uint32 gets the
-    counts.  An n-gram below ``min_count``, or of whose count not more than ``smallest`` is left, is DROPPED
-    and gets the probability of the shorter history.
-    ``again``: from ``counts``, only contexts of WEIGHT _AGAIN, which are without the shorter history.
-    Returns how many were dropped.
-    """
-    probs = nodes.view(np.float32)
-    t = _U(0)
-    address, n = _U(sums.ctypes.data), _U(links.size)
-    last = np.uint32(taken.size - 1)
-    n_dropped = 0
-    for word in range(_U(words[0]), _U(words[1])):
-        first, stop = _U(lo[word]), _U(hi[word])
-        if bigrams:
-            first, stop = _U(word), _U(word) + _U(1)
-        for j in range(first, stop):
-            k, end = _U(upper[j, CHILD]), _U(upper[j + _U(1), CHILD])
-            if bigrams:
-                k, end = _U(lo[word]), _U(hi[word])
-            if k == end:
-                continue
-            lower_log = upper_probs[j]
-            lower = power10(lower_log)
-            while k < end:
-                if t + _U(_AHEAD) < n:
-                    prefetch(address + ((_U(links[t + _U(_AHEAD)]) - _U(first_context)) << _U(5)))
-                x = _U(links[t]) - _U(first_context)
-                weight = sums[x, WEIGHT]
-                if again:
-                    if weight != _AGAIN:
-                        t += _U(1)
-                        k += _U(1)
-                        continue
-                    weight = 0.0
-                    count = counts[t]
+    n, taken, per_type, constant, interpolate, exact, min_count, smallest, makes_room, smooths, fixed, n_words = rule
+    counts, probs, lower, backoffs, dropped, histories = columns
+    x, shorter, m = state[0], np.uint32(state[1]), _U(state[2])
+    is_open = x >= 0 and state[2] >= 0
+    last, n_dropped = np.uint32(taken.size - 1), 0
+    cursor_at, count_at, lower_at = _U(cursors.ctypes.data), _U(counts.ctypes.data), _U(lower.ctypes.data)
+    count_step, lower_step = _U(counts.strides[0]), _U(lower.strides[0])
+    size = _U(records.size)
+    for r in range(size):
+        if r + _U(_FAR) < size:
+            prefetch(cursor_at + (_U(records[r + _U(_FAR)] & _FOLLOWING) << _U(4)))
+            word = _U(records[r + _U(_NEAR)] & _FOLLOWING)
+            prefetch(count_at + _U(cursors[word, NEXT]) * count_step)
+            prefetch(lower_at + _U(cursors[word, NEXT_PARENT]) * lower_step)
+        record = records[r]
+        word = _U(record & _FOLLOWING)
+        common, length = np.int64(record >> np.uint32(24)) & 15, np.int64(record >> np.uint32(28))
+        if common < n - 1:
+            if is_open:
+                at = _U(rows[_U(x)]) if rows.size > 0 else _U(x)
+                # ---- the history is complete: what follows it is in found[:m]
+                total = constant
+                left = constant
+                for i in range(m):
+                    count = counts[found[i]]
+                    counted[i] = count
+                    total += np.float64(count) + per_type
+                    left += taken[min(count, last)] + per_type
+                if exact:
+                    weight = left / total if interpolate and m > _U(0) else 0.0
+                    factor = 1.0 / total
+                    for i in range(m):
+                        count = counted[i]
+                        p = (np.float64(count) - taken[min(count, last)]) * factor
+                        probs[found[i]] = p + weight * np.float64(lower[parents[i]])
+                    backoffs[at] = weight if m > _U(0) else 1.0
                 else:
-                    count = nodes[k, column]
-                    counts[t] = count
-                rest = np.float64(count) - taken[min(count, last)]
-                if count < min_count or rest <= smallest:
-                    nodes[k, WORD] |= DROPPED
-                    probs[k, column] = lower_log
-                    n_dropped += 1
-                else:
-                    p = rest * sums[x, FACTOR] + weight * lower
-                    exact = log10(p)
-                    log_p = np.float32(exact)
-                    probs[k, column] = log_p
-                    # 10**log_p, from its distance to the logarithm of p
-                    sums[x, MASS] += p * (1.0 + (np.float64(log_p) - exact) * _LN10)
-                    sums[x, LOWER_MASS] += lower
-                t += _U(1)
-                k += _U(1)
-    return n_dropped
-
-
-@exact_kernel
-def do_again(sums, kept, constant, n_words):
-    """Which contexts have no probability left for words that they have not seen; returns how many.
-
-    As in SRILM and the CMU toolkit: first the shorter history is left out, then the total is made larger
-    by one.  kept (contexts, 3) float64: TOTAL, TAKEN and TYPES of the contexts.
-    """
-    n = 0
-    for x in range(_U(sums.shape[0])):
-        types = kept[x, TYPES]
-        if types == 0.0 or types >= n_words or sums[x, MASS] <= 1.0 - EPSILON:
-            if sums[x, WEIGHT] == _AGAIN:
-                sums[x, WEIGHT] = 0.0
+                    for i in range(m):
+                        lowers[i] = power10(lower[parents[i]])
+                    weight = left / total if interpolate and m > _U(0) else 0.0
+                    mass, lower_mass = 0.0, 0.0
+                    while True:
+                        mass, lower_mass = 0.0, 0.0
+                        factor = 1.0 / total
+                        for i in range(m):
+                            k, count = found[i], counted[i]
+                            rest = np.float64(count) - taken[min(count, last)]
+                            if count < min_count or rest <= smallest:
+                                dropped[k] = 1
+                            else:
+                                p = rest * factor + weight * lowers[i]
+                                logarithm = log10(p)
+                                rounded = np.float32(logarithm)
+                                probs[k] = rounded
+                                # 10**rounded, from its distance to the logarithm of p
+                                mass += p * (1.0 + (np.float64(rounded) - logarithm) * _LN10)
+                                lower_mass += lowers[i]
+                        if not makes_room or m >= _U(n_words) or mass <= 1.0 - EPSILON:
+                            break
+                        if weight > 0.0:
+                            weight = 0.0
+                        else:
+                            total += 1.0
+                    backoff, scale = np.float32(0.0), np.float32(0.0)
+                    if mass > 0.0:
+                        histories[at] = 1
+                        unseen, lower_unseen = 1.0 - mass, 1.0 - lower_mass
+                        if unseen < EPSILON and (unseen < 0.0 or not smooths):
+                            unseen = 0.0
+                        if fixed > 0.0:
+                            backoff = np.float32(log10(fixed))
+                        elif lower_unseen >= EPSILON:
+                            backoff = _ZERO
+                            if unseen > 0.0:
+                                backoff = log10_or_zero(unseen) - log10_or_zero(lower_unseen)
+                        elif unseen > EPSILON:
+                            # its words have all the probability of the shorter history: there is no use for the rest
+                            scale = np.float32(-log10(mass))
+                    backoffs[at] = backoff
+                    for i in range(m):
+                        k = found[i]
+                        if dropped[k] != 0:
+                            probs[k] = max(lower[parents[i]] + backoff, _ZERO)
+                            n_dropped += 1
+                        elif scale != np.float32(0.0):
+                            probs[k] += scale
+            is_open = length >= n - 1
+            m = _U(0)
+            if is_open:
+                x += 1
+            if common < n - 2 and length >= n - 2:
+                shorter += np.uint32(1)
+        if word == _U(0) or length < n - 2:
             continue
-        total = kept[x, TOTAL] + constant
-        if sums[x, WEIGHT] == 0.0 or sums[x, WEIGHT] == _AGAIN:
-            kept[x, TOTAL] += 1.0
-            total += 1.0
-        sums[x, WEIGHT] = _AGAIN
-        sums[x, FACTOR] = 1.0 / total
-        sums[x, MASS] = 0.0
-        sums[x, LOWER_MASS] = 0.0
-        n += 1
-    return n
-
-
-@exact_kernel
-def back_off_logs(sums, fixed, smooths, upper, first_context, backoff):
-    """SRILM's way: backoff (contexts,) float32, log10; returns how many contexts are to be scaled.
-
-    ``fixed``: a weight for all, if it is positive.  Without ``smooths`` what rounding leaves is nothing.
-    Where the words of a context have all the probability of the shorter history, what is left has no use:
-    they are scaled to sum to one; FACTOR becomes the log10 of that factor, 0 elsewhere.  Contexts that
-    n-grams have are marked as HISTORY.
-    """
-    n_scaled = 0
-    for x in range(_U(sums.shape[0])):
-        backoff[x] = 0.0
-        scale = 0.0
-        if sums[x, FACTOR] != 0.0 and sums[x, MASS] > 0.0:
-            at = _U(first_context) + x
-            upper[at, WORD] = (upper[at, WORD] | HISTORY) & ~DROPPED
-            left, lower_left = 1.0 - sums[x, MASS], 1.0 - sums[x, LOWER_MASS]
-            if left < EPSILON and (left < 0.0 or not smooths):
-                left = 0.0
-            if fixed > 0.0:
-                backoff[x] = log10(fixed)
-            elif lower_left < EPSILON:
-                if left > EPSILON:
-                    scale = -log10(sums[x, MASS])
-                    n_scaled += 1
-            else:
-                backoff[x] = log10_or_zero(max(left, 0.0)) - log10_or_zero(lower_left) if left > 0.0 else _ZERO
-        sums[x, FACTOR] = scale
-    return n_scaled
-
-
-@exact_kernel
-def amend_logs(nodes, column, lo, hi, words, links, first_context, sums, backoff):
-    """Scale what ``back_off_logs`` says, and give n-grams that are DROPPED the probability that is backed off to."""
-    probs = nodes.view(np.float32)
-    t = _U(0)
-    for word in range(_U(words[0]), _U(words[1])):
-        for k in range(_U(lo[word]), _U(hi[word])):
-            x = _U(links[t]) - _U(first_context)
-            if nodes[k, WORD] & DROPPED:
-                probs[k, column] = max(probs[k, column] + backoff[x], _ZERO)
-            elif sums[x, FACTOR] != 0.0:
-                probs[k, column] += np.float32(sums[x, FACTOR])
-            t += _U(1)
+        parent = np.uint32(word)
+        if n > 2:
+            if cursors[word, SEEN_SHORTER] != shorter:
+                cursors[word, SEEN_SHORTER] = shorter
+                cursors[word, NEXT_PARENT] += np.uint32(1)
+            parent = cursors[word, NEXT_PARENT] - np.uint32(1)
+        if is_open and cursors[word, SEEN] != np.uint32(x):
+            cursors[word, SEEN] = np.uint32(x)
+            k = cursors[word, NEXT]
+            cursors[word, NEXT] = k + np.uint32(1)
+            found[m] = k
+            parents[m] = parent
+            m += _U(1)
+    state[0], state[1], state[2] = x, shorter, np.int64(m) if is_open else -1
+    return n_dropped
 
 
 @exact_kernel
@@ -231,6 +218,14 @@ def take_logs(nodes, column, ceiling, out):
     for i in range(_U(nodes.shape[0])):
         # + 0: no negative zero
         values[i, column] = min(max(np.float32(out[i]), _ZERO), np.float32(ceiling)) + np.float32(0.0)
+
+
+@exact_kernel
+def mark(nodes, flags, bit, no_longer):
+    """Set a bit of WORD for the nodes that are flagged, (rows,) uint8, and clear another one."""
+    for i in range(_U(flags.size)):
+        if flags[i] != 0:
+            nodes[i, WORD] = (nodes[i, WORD] | bit) & ~no_longer
 
 
 @exact_kernel

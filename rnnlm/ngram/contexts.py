@@ -199,27 +199,6 @@ def link(nodes, upper, above, contexts, lo, hi, words, links, kept):
 
 
 @exact_kernel
-def add_counts(counts, lo, hi, words, links, first_context, taken, per_type, sums):
-    """Add the counts of a cut's nodes to ``sums`` of their contexts: TOTAL, TAKEN, TYPES.
-
-    counts (M,) uint32 of order n; taken (K,): ``Rule``; sums (contexts, 4) float64.
-    """
-    t = _U(0)
-    last = np.uint32(taken.size - 1)
-    address, n = _U(sums.ctypes.data), _U(links.size)
-    for word in range(_U(words[0]), _U(words[1])):
-        for k in range(_U(lo[word]), _U(hi[word])):
-            if t + _U(_FAR) < n:
-                prefetch(address + ((_U(links[t + _U(_FAR)]) - _U(first_context)) << _U(5)))
-            x = _U(links[t]) - _U(first_context)
-            count = counts[k]
-            sums[x, TOTAL] += np.float64(count) + per_type
-            sums[x, TAKEN] += taken[min(count, last)] + per_type
-            sums[x, TYPES] += 1.0
-            t += _U(1)
-
-
-@exact_kernel
 def keep_histories(nodes, parents):
     """Whatever is a HISTORY, or the end of one, is not DROPPED.  ``nodes`` are done already."""
     for j in range(_U(parents.shape[0] - 1)):

@@ -10,15 +10,16 @@ not depend on the number of threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from rnnlm.ngram.arena import Arena
+from rnnlm.ngram.arena import Arena, Rows
 from rnnlm.ngram.suffix_sort import (
+    compare,
     count_shards,
     count_words,
     deal_rows,
@@ -33,8 +34,9 @@ from rnnlm.ngram.suffix_sort import (
     refine,
     scatter_positions,
     to_internal,
+    write_records,
 )
-from rnnlm.ngram.trie import FIRST_WORD, NONE, PROB, START, internal_ids
+from rnnlm.ngram.trie import FIRST_WORD, NONE, PROB, START, WORD, internal_ids
 
 SHARD = 1 << 16  # records: they are sorted inside the second cache level
 _WORTH_THREADS = 1 << 18  # records
@@ -46,11 +48,18 @@ class CountedTrie:
 
     The last column of ``nodes[0]`` and of the middle orders is 0.  ``internal`` (V + 1,): ``internal_ids``.
     ``arena``: where the arrays live.
+
+    records (R,) uint32: all histories in the order of the trie, with the word that follows each (NONE: no
+    word does) in the lowest 24 bits, then in 4 bits how many of its words, the newest first, a history
+    has in common with the one before, and in 4 bits how many it has.  record_starts (ids + 1,) int64:
+    where the histories begin whose newest word is an internal id; ``<s>`` comes before all others.
     """
 
     nodes: list[np.ndarray]
     internal: np.ndarray
     arena: Arena
+    records: np.ndarray
+    record_starts: np.ndarray
 
     @property
     def order(self) -> int:
@@ -75,13 +84,15 @@ def count_ids(
     threads: int = 1,
     arena: Arena | None = None,
     batch: int | None = None,
+    records: bool = True,
     progress: Callable[[int], object] | None = None,
 ) -> CountedTrie:
     """Count the n-grams of orders 1 to N of a text in memory or mapped.
 
     ids (n,) int32, 0 a sentence end, -1 a gap: no n-gram crosses it.  They are overwritten.
     ``rename`` (V,) int64: the ids in the result, where they are not those of the text; 0 stays 0.
-    ``batch``: positions that are held at a time (all).  ``progress`` gets numbers of positions done.
+    ``batch``: positions that are held at a time (all).  ``records``: False if they are not needed, they are
+    empty then.  ``progress`` gets numbers of positions done.
     """
     arena = arena or Arena()
     internal = internal_ids(n_words)
@@ -93,11 +104,8 @@ def count_ids(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda span: to_internal(text[span[0] : span[1]], new), spans))
         plan = _Plan(text, internal, pool, spans)
-        nodes = _sort_all(text, plan, order, pool, threads, arena, batch or text.size, progress)
-    unigrams = nodes[0]
-    unigrams[START, PROB] = plan.n_sentences
-    finish_unigrams(unigrams, len(nodes[1]) - 1 if order > 1 else 0)
-    return CountedTrie(nodes, internal, arena)
+        store = _sort_all(text, plan, order, pool, threads, arena, batch or text.size, records, progress)
+    return store.finished(internal, plan.n_sentences, plan.word_counts)
 
 
 def count_rows(
@@ -111,9 +119,30 @@ def count_rows(
     arena = arena or Arena()
     internal = internal_ids(n_words)
     n_ids, order = n_words + FIRST_WORD, rows.shape[1]
-    bits = int(n_ids - 1).bit_length()
-    starts = weights[rows[:, 0] == START].sum()
-    ends = np.cumsum(np.bincount(rows[:, 0], minlength=n_ids)[FIRST_WORD:])  # where a word's rows end
+    sizes = [2 if n == order else 4 for n in range(2, order + 1)]
+    store = _Store(n_ids, [arena.rows(columns, len(rows) * order + 2) for columns in sizes], None, arena)
+    _sort_rows(rows, n_ids, threads, store, lambda sorter, part: sorter.rows(rows[part], weights[part]))
+    # histories are the n-grams without their newest words, which are what follows
+    histories = np.zeros_like(rows)
+    histories[:, :-1] = rows[:, 1:]
+    records = arena.rows(1, len(rows) + 1)
+    histories_of = _Store(n_ids, [], records, arena)
+    counts = _sort_rows(
+        histories, n_ids, threads, histories_of, lambda sorter, part: sorter.histories(histories[part], rows[part, 0])
+    )
+    store.records = histories_of.records
+    return store.finished(internal, int(weights[rows[:, 0] == START].sum()), counts)
+
+
+def _sort_rows(rows: np.ndarray, n_ids: int, threads: int, store: _Store, sort: Callable) -> np.ndarray:
+    """``sort(sorter, part)`` for parts of the rows that are alike in their first words; how many rows each word has.
+
+    Rows whose first word is NONE or START are left out.
+    """
+    bits, order = int(n_ids - 1).bit_length(), rows.shape[1]
+    counts = np.bincount(rows[:, 0], minlength=n_ids)
+    counts[:FIRST_WORD] = 0
+    ends = np.cumsum(counts[FIRST_WORD:])  # where a word's rows end
     by_word = np.empty(ends[-1], np.uint32)
     deal_rows(rows, np.concatenate([[0], ends[:-1]]), by_word)
     shards, lo = [], 0
@@ -122,20 +151,11 @@ def count_rows(
         hi = int(ends[max(full - 1, first)])
         shards.append((lo, hi))
         lo = hi
-    unigrams = np.zeros((n_ids + 1, 4), np.uint32)
-    store = _Store(unigrams, [arena.rows(2 if n == order else 4, len(rows) * order + 2) for n in range(2, order + 1)])
     largest = max((hi - lo for lo, hi in shards), default=0)
     sorters = [Sorter(order, bits, largest) for _ in range(threads)]
-
-    def shard(sorter: Sorter, lo: int, hi: int) -> None:
-        sorter.rows(rows[by_word[lo:hi]], weights[by_word[lo:hi]])
-
     with ThreadPoolExecutor(threads) as pool:
-        _in_turns(pool, sorters, shards, shard, store)
-    nodes = [unigrams, *store.close(arena)]
-    unigrams[START, PROB] = starts
-    finish_unigrams(unigrams, len(nodes[1]) - 1 if order > 1 else 0)
-    return CountedTrie(nodes, internal, arena)
+        _in_turns(pool, sorters, shards, lambda sorter, lo, hi: sort(sorter, by_word[lo:hi]), store)
+    return counts
 
 
 class _Plan:
@@ -170,6 +190,7 @@ class _Plan:
             zip(spans, per_span, strict=True),
         )
         self.n_sentences = sum(sentences)
+        self.word_counts = word_counts
         self.sizes = per_span.sum(axis=0)
         self.per_span = per_span
 
@@ -217,40 +238,51 @@ class Sorter:
         self._stack = np.empty((64, 2), np.int64)
         self._columns = np.empty((n_keys, largest), np.uint64)
         self._common, self._length = np.empty(largest, np.uint8), np.empty(largest, np.uint8)
-        self._below = np.empty(largest, np.uint32)
+        self._below, self.following = np.empty(largest, np.uint32), np.empty(largest, np.uint32)
         self.stage = np.empty((order, largest + 2, 4), np.uint32)
         self.sizes = np.zeros(order, np.int64)
 
     def text(self, text: np.ndarray, positions: np.ndarray, eos: int) -> None:
         """Make the nodes (``stage``, ``sizes``) of the records at these positions."""
-        gather(text, positions, eos, self.order, self.bits, self.per_key, self._keys, self._pairs)
-        n = positions.size
-        scratch = (self._columns[:, :n], self._common, self._length, self._below)
-        self._emit(emit, self._sort(n), *scratch)
+        shape = (self.order, self.bits, self.per_key)
+        gather(text, positions, eos, *shape, self._keys, self._pairs, self.following)
+        self._sort(positions.size)
+        emit(self.n, *shape, self._columns, self._common, self._length, self._below, self.stage, self.sizes)
+
+    def histories(self, rows: np.ndarray, following: np.ndarray) -> None:
+        """Sort histories (n, N), newest words first; ``following`` (n,) are the words after them."""
+        pack_rows(rows, self.bits, self.per_key, self._keys, self._pairs)
+        self.following[: len(rows)] = following
+        self._sort(len(rows))
+        shape = (self.n, 1, self.bits, self.per_key)  # of the nodes only those of the words are of use
+        emit(*shape, self._columns, self._common, self._length, self._below, self.stage, self.sizes)
 
     def rows(self, rows: np.ndarray, weights: np.ndarray) -> None:
         """Make the nodes of these n-grams (n, N), newest words first, which have counts of their own (n,) int64."""
-        n = len(rows)
         pack_rows(rows, self.bits, self.per_key, self._keys, self._pairs)
-        self._emit(emit_counted, self._sort(n), weights)
+        self._sort(len(rows))
+        shape = (self.n, self.order, self.bits, self.per_key)
+        emit_counted(self._sorted, self._keys, *shape, weights, self.stage, self.sizes)
 
-    def _sort(self, n: int) -> np.ndarray:
+    def write_records(self, same_word: bool, out: np.ndarray) -> None:
+        """What was sorted last, as ``CountedTrie.records``; same_word: the shard before ends with the first word."""
+        write_records(self._sorted, self.n, self.following, self._common, self._length, same_word, out)
+
+    def _sort(self, n: int) -> None:
         pairs, other = self._pairs[:n], self._other[:n]
         if radix_sort(pairs, other, n, self._counters):
             pairs, other = other, pairs
         if self._keys.shape[1] > 1:
             refine(pairs, self._keys, n, other, self._third, self._counters, self._stack)
-        return pairs
+        self.n, self._sorted = n, pairs
+        shape = (n, self.order, self.bits, self.per_key)
+        compare(pairs, self._keys, *shape, self._columns, self._common, self._length)
 
-    def _emit(self, make: Callable, pairs: np.ndarray, *more: np.ndarray) -> None:
-        make(pairs, self._keys, len(pairs), self.order, self.bits, self.per_key, *more, self.stage, self.sizes)
 
-
-def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, progress) -> list[np.ndarray]:
+def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, keep_records, progress) -> _Store:
     n_records = int(plan.sizes.sum())
-    unigrams = np.zeros((plan.n_ids + 1, 4), np.uint32)
     rows = [arena.rows(2 if n == order else 4, n_records + 2) for n in range(2, order + 1)]
-    store = _Store(unigrams, rows)
+    store = _Store(plan.n_ids, rows, arena.rows(1, n_records + 1) if keep_records else None, arena)
     batches = plan.batches(limit)
     most = max(int(plan.sizes[lo:hi].sum()) for lo, hi in batches)
     positions = np.empty(most, np.uint32)
@@ -267,7 +299,7 @@ def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, progress) -
 
         _in_turns(pool, sorters, shards, shard, store)
         arena.drop()
-    return [unigrams, *store.close(arena)]
+    return store
 
 
 def _in_turns(pool, sorters: list[Sorter], shards: list[tuple[int, int]], sort: Callable, store: _Store) -> None:
@@ -279,8 +311,8 @@ def _in_turns(pool, sorters: list[Sorter], shards: list[tuple[int, int]], sort: 
             try:
                 sort(sorter, *shards[number])
                 with turns.turn(number):
-                    starts = store.take(sorter)
-                store.put(sorter, starts)
+                    places = store.take(sorter)
+                store.put(sorter, *places)
             except _Aborted:
                 return
             except BaseException:
@@ -291,43 +323,62 @@ def _in_turns(pool, sorters: list[Sorter], shards: list[tuple[int, int]], sort: 
 
 
 class _Store:
-    """The nodes of all shards so far."""
+    """The nodes and records of all shards so far."""
 
-    def __init__(self, unigrams, rows):
-        self.unigrams, self.rows = unigrams, rows
+    def __init__(self, n_ids: int, rows: list[Rows], records: Rows | None, arena: Arena):
+        self.unigrams = np.zeros((n_ids + 1, 4), np.uint32)
+        self.rows, self.records, self.arena = rows, records, arena
+        self._last_word = -1
 
-    def take(self, sorter: Sorter) -> list[int]:
-        """Where the next shard's nodes begin, orders 2 to N; for the shards in order, by one thread at a time."""
+    def take(self, sorter: Sorter) -> tuple[list[int], int, bool]:
+        """Where the next shard's nodes (orders 2 to N) and records go; for the shards in order, one at a time."""
         starts = [row.size for row in self.rows]
-        for row, size in zip(self.rows, sorter.sizes[1:].tolist(), strict=True):
+        for row, size in zip(self.rows, sorter.sizes[1:].tolist(), strict=False):
             row.size += size
+        first, last = sorter.stage[0, [0, sorter.sizes[0] - 1], WORD].tolist()
+        same_word, self._last_word = first == self._last_word, last
         place_unigrams(sorter.stage[0], sorter.sizes[0], starts[0] if starts else 0, self.unigrams)
-        if self.rows and not self.rows[0].in_memory:
-            for number, row in enumerate(self.rows):
-                size = int(sorter.sizes[number + 1])
-                out = np.empty((size, row.data.shape[1]), np.uint32)
-                first_child = starts[number + 1] if number + 1 < len(starts) else 0
-                place_nodes(sorter.stage[number + 1], size, first_child, out, 0)
+        for number, row in enumerate(self.rows):
+            if not row.in_memory:
+                out = np.empty((int(sorter.sizes[number + 1]), row.data.shape[1]), np.uint32)
+                self._place(sorter, number, starts, out, 0)
                 row.write(out)
-        return starts
+        record = 0
+        if self.records is not None:
+            record = self.records.size
+            self.records.size += sorter.n
+            if not self.records.in_memory:
+                out = np.empty(sorter.n, np.uint32)
+                sorter.write_records(same_word, out)
+                self.records.write(out)
+        return starts, record, same_word
 
-    def put(self, sorter: Sorter, starts: Sequence[int]) -> None:
-        """Put a shard's nodes where ``take`` said."""
+    def put(self, sorter: Sorter, starts: list[int], record: int, same_word: bool) -> None:
+        """Put a shard's nodes and records where ``take`` said."""
         for number, row in enumerate(self.rows):
             if row.in_memory:
-                first_child = starts[number + 1] if number + 1 < len(starts) else 0
-                size = int(sorter.sizes[number + 1])
-                place_nodes(sorter.stage[number + 1], size, first_child, row.data, starts[number])
+                self._place(sorter, number, starts, row.data, starts[number])
+        if self.records is not None and self.records.in_memory:
+            sorter.write_records(same_word, self.records.data[record : record + sorter.n, 0])
 
-    def close(self, arena: Arena) -> list[np.ndarray]:
+    def _place(self, sorter: Sorter, number: int, starts: list[int], out: np.ndarray, start: int) -> None:
+        first_child = starts[number + 1] if number + 1 < len(starts) else 0
+        place_nodes(sorter.stage[number + 1], int(sorter.sizes[number + 1]), first_child, out, start)
+
+    def finished(self, internal: np.ndarray, n_sentences: int, record_counts: np.ndarray) -> CountedTrie:
+        """All that was put, with ``<s>``; record_counts (ids,): of the records, by their newest words."""
         sizes = [row.size for row in self.rows]
-        nodes = []
+        nodes = [self.unigrams]
         for number, row in enumerate(self.rows):
-            sentinel = (0, 0) if number + 1 == len(self.rows) else (0, sizes[number + 1], 0, 0)
-            nodes.append(row.close(sentinel))
-            if arena.spill:
-                arena.keep(nodes[-1])
-        return nodes
+            nodes.append(row.close((0, 0) if number + 1 == len(sizes) else (0, sizes[number + 1], 0, 0)))
+        self.unigrams[START, PROB] = n_sentences
+        finish_unigrams(self.unigrams, sizes[0] if sizes else 0)
+        records = np.empty(0, np.uint32) if self.records is None else self.records.close((0,))[:-1, 0]
+        if self.arena.spill:
+            for array in (*nodes[1:], records):
+                self.arena.keep(array)
+        starts = np.concatenate([[0], np.cumsum(record_counts)])
+        return CountedTrie(nodes, internal, self.arena, records, starts)
 
 
 class _Aborted(Exception):

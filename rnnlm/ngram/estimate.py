@@ -2,53 +2,51 @@
 
 Legend: V words, N the order, n the order at hand.
 
-Order by order, shortest first: the sums over each history, the probabilities of its n-grams, then its
-back-off weight, (1 - sum of p) / (1 - sum of p under the shorter history), which for interpolated methods
-is the weight of the shorter history.  Probabilities are float32 and not yet logarithms until the end;
-sums are float64, added in the order of the words, so that threads change nothing.
+Order by order, shortest first: ``assign`` goes through the histories, whose ranges are the threads' tasks.
+Every history is one thread's, and sums are float64, so that threads change nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from rnnlm.ngram.arena import PIECE
+from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.assign import (
     EPSILON,
-    MASS,
-    amend_logs,
+    NEXT,
+    NEXT_PARENT,
+    NOT_SEEN,
+    Columns,
     assign,
-    assign_logs,
-    back_off,
-    back_off_logs,
-    do_again,
+    mark,
     take_logs,
     unmark,
-    weigh,
 )
+from rnnlm.ngram.assign import Rule as KernelRule
 from rnnlm.ngram.contexts import (
-    add_counts,
+    DROPPED,
+    HISTORY,
     compact,
     continuation_counts,
     count_counts,
     cut_below,
     cut_bigrams,
     keep_histories,
-    link,
-    link_bigrams,
 )
 from rnnlm.ngram.counts import CountedTrie, count_column
 from rnnlm.ngram.smoothing import MAX_COUNT, METHODS, STUPID, Options, Rule
-from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, ZERO, Trie
+from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, WORD, ZERO, Trie
 
-_WORTH_CUTS = 1 << 17  # nodes
+_WORTH_THREADS = 1 << 17  # records
 _PIECE = 1 << 18  # rows
 _WORDS = 1 << 10  # words whose places are looked up, each in a page of its own, before pages are given back
-_SUMS = 1 << 28  # bytes of sums that may be held at a time
+_RECORDS = 1 << 20  # that are gone through at a time where memory is bounded
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,6 @@ def estimate(
     unk: str = "word",
     threads: int = 1,
     warn: Callable[[str], None] = lambda line: None,
-    sums_bytes: int = _SUMS,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[Trie, list[OrderReport]]:
     """The model of these counts, whose arrays it takes over, and what was found about each order.
@@ -78,13 +75,12 @@ def estimate(
     ``min_counts``: per order, n-grams below are left out (the last one holds for all higher orders).
     ``unk`` "kenlm": interpolated models without cutoffs get KenLM's numbers, otherwise SRILM's.
     ``warn`` gets a line for every order where something undefined had to be replaced.
-    ``sums_bytes``: what the sums over contexts may take at a time.
     """
     options, method = options or Options(), METHODS[smoothing]
     mins = min_counts or method.min_counts
     nodes, order, arena = counted.nodes, counted.order, counted.arena
     n_words = counted.internal.size - 1
-    cuts = _cuts(counted, threads, sums_bytes)
+    firsts = _start_records(counted)
     if method.continuation:
         continuation_counts(nodes[0], True)
         for n in range(2, order):
@@ -102,17 +98,23 @@ def estimate(
     mins = [mins[min(n, len(mins)) - 1] for n in range(1, order + 1)]
     kenlm = unk == "kenlm"
     exact = kenlm and max(mins) <= 1 and all(rule.interpolate for rule in rules)
+    marks: list[tuple[np.ndarray, np.ndarray]] = []
     any_dropped = False
     with ThreadPoolExecutor(threads) as pool:
         for n, rule in enumerate(rules, 1):
             if n == 1:
                 _unigrams(nodes[0], rule, mins[0], n_words, exact, kenlm and rule.interpolate)
             else:
-                any_dropped |= _Order(counted, n, rule, mins[n - 1], cuts, exact, kenlm and rule.interpolate).run(pool)
+                order_n = _Order(counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts)
+                any_dropped |= order_n.run(pool, threads)
+                marks.append((order_n.dropped, order_n.histories))
             if progress is not None:
                 progress(len(nodes[n - 1]))
         if any_dropped:
-            for n in range(order - 1, 1, -1):
+            for n, (dropped, histories) in enumerate(marks, 2):
+                mark(nodes[n - 1], dropped, DROPPED, np.uint32(0))
+                mark(nodes[n - 2], histories, HISTORY, DROPPED)  # what is the history of n-grams stays
+            for n in range(order, 1, -1):
                 keep_histories(nodes[n - 1], nodes[n - 2])
             for n in range(order, 1, -1):
                 nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
@@ -192,131 +194,110 @@ def _finish(nodes: np.ndarray, column: int, exact: bool, pool, threads: int) -> 
     list(pool.map(work, range(threads)))
 
 
-def _cuts(counted: CountedTrie, threads: int, sums_bytes: int) -> np.ndarray:
-    """(cuts + 1,) int64: contexts are cut into these ranges of their newest word, about equal."""
-    largest = max(len(nodes) for nodes in counted.nodes)
-    n_cuts = 1 if largest < _WORTH_CUTS else max(3 * threads, -(-largest * 64 * threads // sums_bytes))
-    ends = np.cumsum(counted.counts(1).astype(np.int64))
-    inner = np.searchsorted(ends, ends[-1] * np.arange(1, n_cuts) / n_cuts)
-    return np.unique(np.concatenate([[0], inner, [ends.size]]))
-
-
-class _Dropping(list):
-    """A list whose iteration gives pages of mapped files back after every item."""
-
-    def __init__(self, arena):
-        super().__init__()
-        self._arena = arena
-
-    def __iter__(self):
-        for item in super().__iter__():
-            yield item
-            self._arena.drop()
+def _start_records(counted: CountedTrie) -> np.ndarray:
+    """Records, as ``CountedTrie.records``, of the history ``<s>``: every word that begins a sentence."""
+    if counted.order == 1:
+        return np.empty(0, np.uint32)
+    unigrams, bigrams = counted.nodes[:2]
+    first, stop = unigrams[:-1, CHILD], unigrams[1:, CHILD]
+    words = np.flatnonzero((first < stop) & (bigrams[np.minimum(first, len(bigrams) - 1), WORD] == START))
+    records = words.astype(np.uint32) | np.uint32(1 << 24) | np.uint32(1 << 28)
+    records[:1] &= ~np.uint32(1 << 24)  # the first one has nothing in common with what is before
+    return records
 
 
 class _Order:
-    """The estimation of one order n >= 2, cut by cut."""
+    """The estimation of one order n >= 2: ranges of histories, by their newest words, are the threads' tasks."""
 
-    def __init__(self, counted: CountedTrie, n: int, rule: Rule, min_count: int, cuts, exact: bool, kenlm: bool):
-        self.counted, self.n, self.rule, self.min_count = counted, n, rule, min_count
-        self.cuts, self.exact = cuts, exact
-        self.smallest = -1.0 if kenlm else 0.0  # SRILM leaves out what has nothing left of its count
-        self._known: dict[int, list[np.ndarray]] = {}
+    def __init__(
+        self, counted: CountedTrie, n: int, rule: Rule, min_count: int, exact: bool, kenlm: bool, firsts: np.ndarray
+    ):
+        self.counted, self.n, self.firsts = counted, n, firsts
         self.nodes, self.upper = counted.nodes[n - 1], counted.nodes[n - 2]
-        self.column = count_column(counted, n)
-        self.n_words = counted.internal.size - 1
-        self.backoff = counted.arena.zeros(len(self.upper) - 1, np.float32)
+        self.n_ids = len(counted.nodes[0]) - 1
+        self.dropped = np.zeros(0 if exact else len(self.nodes) - 1, np.uint8)
+        self.histories = np.zeros(0 if exact else len(self.upper) - 1, np.uint8)
+        self.rule = KernelRule(
+            n, rule.taken, rule.per_type, rule.constant, rule.interpolate, exact, min_count,
+            -1.0 if kenlm else 0.0,  # SRILM leaves out what has nothing left of its count
+            rule.smooths and not kenlm, rule.smooths, rule.backoff or -1.0, self.n_ids - FIRST_WORD,
+        )  # fmt: skip
+        # words are histories of one word by their ids, of which some have no records
+        present = np.diff(counted.record_starts) > 0
+        present[START] = firsts.size > 0
+        self.rows = np.flatnonzero(present).astype(np.uint32) if n == 2 else np.empty(0, np.uint32)
 
-    def run(self, pool) -> bool:
+    def run(self, pool, threads: int) -> bool:
         """Estimate; whether any n-gram was left out."""
-        dropped = sum(pool.map(self._cut, range(len(self.cuts) - 1)))
-        # only now: until all cuts were done the contexts of the parents stood there
-        for part in self.counted.arena.pieces(self.backoff.size):
-            self.upper.view(np.float32)[part, BACKOFF] = self.backoff[part]
-        return dropped > 0
+        starts, n_ids = self.counted.record_starts, self.n_ids
+        threads = threads if starts[-1] >= _WORTH_THREADS else 1
+        inner = np.searchsorted(starts, starts[-1] * np.arange(1, threads) / threads)
+        bounds = np.unique(np.concatenate([[0], np.minimum(inner, n_ids), [n_ids]])).tolist()
+        column = count_column(self.counted, self.n)
+        with _columns(self.counted.arena, self.nodes, column, self.upper) as (counts, lower, backoffs):
+            backoffs[:] = 1.0 if self.rule.exact else 0.0  # of histories that nothing follows
+            columns = Columns(counts, counts.view(np.float32), lower, backoffs, self.dropped, self.histories)
+            return sum(pool.map(lambda job: self._range(*job, columns), pairwise(bounds))) > 0
 
-    def _cut(self, number: int) -> int:
-        first_word, stop_word = self.cuts[number : number + 2].tolist()
-        lo, hi = self._places(first_word), self._places(stop_word)
-        first, stop = self._first_context(first_word), self._first_context(stop_word)
-        nodes, upper, column, n, rule = self.nodes, self.upper, self.column, self.n, self.rule
-        here = (lo[-1], hi[-1])
-        pieces = self._pieces(*here)
-        links = np.empty(pieces[-1][1].stop, np.uint32)
-        # a node's context stands where its back-off weight will be, for the next order
-        kept = nodes[:-1, BACKOFF] if n < self.counted.order else nodes[:0, 0]
-        parents = here if n == 2 else (lo[-2], hi[-2])
-        for words, part in pieces:
-            if n == 2:
-                link_bigrams(nodes, *here, words, links[part], kept)
-            else:
-                above, contexts = self.counted.nodes[n - 3], upper[:-1, BACKOFF]
-                link(nodes, upper, above, contexts, *parents, words, links[part], kept)
-        sums = np.zeros((stop - first, 4))
-        for words, part in pieces:
-            add_counts(nodes[:-1, column], *here, words, links[part], first, rule.taken, rule.per_type, sums)
-        totals = sums[:, :3].copy()
-        weigh(sums, rule.constant, rule.interpolate)
-        common = (nodes, column, upper, upper.view(np.float32)[:, PROB], *parents, n == 2)
-        backoff = self.backoff[first:stop]
-        if self.exact:
-            for words, part in pieces:
-                assign(*common, words, links[part], first, rule.taken, sums)
-            back_off(sums, backoff)
-            return 0
-        counts = np.empty(links.size, np.uint32)
-        sums[:, MASS:] = 0.0
-
-        def assign_all(again: bool) -> int:
-            limits = (rule.taken, self.min_count, self.smallest)
-            return sum(
-                assign_logs(*common, words, links[part], first, *limits, sums, counts[part], again)
-                for words, part in pieces
-            )
-
-        dropped = assign_all(False)
-        while rule.smooths and self.smallest == 0 and do_again(sums, totals, rule.constant, self.n_words):
-            assign_all(True)
-        scaled = back_off_logs(sums, rule.backoff or -1.0, rule.smooths, upper, first, backoff)
-        if dropped or scaled:
-            for words, part in pieces:
-                amend_logs(nodes, column, *here, words, links[part], first, sums, backoff)
+    def _range(self, first_word: int, stop_word: int, columns: Columns) -> int:
+        """The histories whose newest words are first_word to stop_word; how many n-grams were left out."""
+        arena, starts, n = self.counted.arena, self.counted.record_starts, self.n
+        cursors = np.full((self.n_ids, 4), NOT_SEEN, np.uint32)
+        cursors[:, NEXT_PARENT] = 0
+        places = self._places(first_word)
+        cursors[:, NEXT] = places[-1]
+        if n > 2:
+            cursors[:, NEXT_PARENT] = places[-2]
+        # numbers of histories, and of those that are shorter by a word: the latter only have to differ
+        state = np.array([self._first_history(first_word) - 1, 0, -1], np.int64)
+        scratch = [np.empty(self.n_ids, dtype) for dtype in (np.uint32, np.uint32, np.uint32, np.float64)]
+        dropped = 0
+        records = self.counted.records[starts[first_word] : starts[stop_word]]
+        parts = [self.firsts] if first_word == 0 else []
+        parts += [records[part] for part in arena.pieces(records.size, _RECORDS)]
+        for part in [*parts, np.zeros(1, np.uint32)]:
+            dropped += assign(part, self.rule, columns, cursors, state, self.rows, *scratch)
+            arena.drop()
         return dropped
-
-    def _pieces(self, lo: np.ndarray, hi: np.ndarray) -> list[tuple[tuple[int, int], slice]]:
-        """Ranges of words and the places of their nodes in ``links``: all at once, or a bounded number at a time."""
-        ends = np.cumsum(hi.astype(np.int64) - lo)
-        ends -= ends[FIRST_WORD - 1]  # <s> and what is no word have no nodes
-        if not self.counted.arena.spill:
-            return [((FIRST_WORD, len(lo)), slice(0, int(ends[-1])))]
-        pieces, word = _Dropping(self.counted.arena), FIRST_WORD
-        while word < len(lo):
-            before = int(ends[word - 1])
-            stop = max(int(np.searchsorted(ends, before + PIECE, side="right")), word + 1)
-            stop = min(stop, word + _WORDS)
-            pieces.append(((word, stop), slice(before, int(ends[stop - 1]))))
-            word = stop
-        return pieces
 
     def _places(self, word: int) -> list[np.ndarray]:
         """For orders 2 to n, below each word the first node whose next older word is ``word`` or later."""
-        if word in self._known:  # where one cut ends, the next one begins
-            return self._known.pop(word)
-        nodes = self.counted.nodes
-        arena = self.counted.arena
-        places = [np.empty(len(nodes[0]) - 1, np.uint32)]
-        for part in arena.pieces(places[0].size, _WORDS):
+        nodes, arena = self.counted.nodes, self.counted.arena
+        places = [np.empty(self.n_ids, np.uint32)]
+        for part in arena.pieces(self.n_ids, _WORDS):
             cut_bigrams(nodes[0][part.start : part.stop + 1], nodes[1], word, places[0][part])
         for m in range(2, self.n):
             places.append(np.empty_like(places[0]))
-            for part in arena.pieces(places[0].size, _WORDS):
+            for part in arena.pieces(self.n_ids, _WORDS):
                 cut_below(nodes[m - 1], places[-2][part], places[-1][part])
-        self._known[word] = places
         return places
 
-    def _first_context(self, word: int) -> int:
-        """The first history (a row of order n - 1) whose newest word is ``word`` or later."""
+    def _first_history(self, word: int) -> int:
+        """The number of the first history whose newest word is ``word`` or later."""
+        if self.n == 2:
+            return int(np.searchsorted(self.rows, word))
         row = int(word)
         for m in range(1, self.n - 1):
             row = int(self.counted.nodes[m - 1][row, CHILD])
         return row
+
+
+@contextmanager
+def _columns(arena: Arena, nodes: np.ndarray, column: int, upper: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """The counts of ``nodes``, the probabilities of ``upper`` and its back-off weights, to be overwritten.
+
+    Views, or where nodes live in files copies in memory, which are written back: they are read in no order.
+    """
+    views = nodes[:-1, column], upper.view(np.float32)[:-1, PROB], upper.view(np.float32)[:-1, BACKOFF]
+    if not arena.spill:
+        yield views
+        return
+    copies = [np.empty(view.size, view.dtype) for view in views[:2]]
+    for view, copy in zip(views, copies, strict=False):
+        for part in arena.pieces(view.size):
+            copy[part] = view[part]
+    backoffs = arena.zeros(views[2].size, np.float32)
+    yield *copies, backoffs
+    for view, copy in ((views[0], copies[0]), (views[2], backoffs)):
+        for part in arena.pieces(view.size):
+            view[part] = copy[part]

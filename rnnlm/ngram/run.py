@@ -74,7 +74,7 @@ def estimate_model(
         arena = counted.arena
     trie, reports = estimate(
         counted, smoothing, options=options, min_counts=min_counts, unk=unk, threads=threads,
-        warn=lambda line: say(f"Warning: {line}"), sums_bytes=max(budget // 4, 1 << 20),
+        warn=lambda line: say(f"Warning: {line}"),
         progress=step("estimating", sum(len(nodes) for nodes in counted.nodes)),
     )  # fmt: skip
     if prune:
@@ -106,7 +106,7 @@ def check_options(order: int, smoothing: str, min_counts, prune, unk: str) -> No
     if prune is not None and not 0 <= prune < 1:
         raise ValueError(f"--prune {prune}: a threshold from 0 to 1, for example 1e-8")
     if prune and smoothing == "stupid-backoff":
-        raise ValueError("--prune with --smoothing stupid-backoff: its scores are no probabilities, which pruning needs")
+        raise ValueError("--prune with --smoothing stupid-backoff: pruning needs probabilities, which it has not")
     if unk not in UNKS:
         raise ValueError(f"--unk {unk}: one of {', '.join(UNKS)}")
 
@@ -166,7 +166,7 @@ def count_texts(
             reverse(stream.ids[:-1])  # the last one ends the last sentence, now the first one
         counted = count_ids(
             stream.ids, len(vocab), order, rename=rename, threads=threads, arena=arena, batch=batch,
-            progress=progress("counting", n),
+            records=not backwards, progress=progress("counting", n),
         )  # fmt: skip
         return vocab, counted, n
 
@@ -193,7 +193,7 @@ def _make_gaps(ids: np.ndarray, unk_id: int) -> int:
 
 def _plan_memory(n: int, order: int, memory: int | None, budget: int, threads: int, tmp, say):
     """How many positions are sorted at a time, where nodes live, and by how many threads."""
-    per_token = 4 + 4 + (16 * (order - 2) + 8 if order > 1 else 0)
+    per_token = 3 * 4 + (16 * (order - 2) + 8 if order > 1 else 0)  # ids, positions, records, nodes
     if _BASE + n * per_token + (200 << 20) <= budget:
         return None, Arena(), threads
     available = budget - _BASE
@@ -204,7 +204,8 @@ def _plan_memory(n: int, order: int, memory: int | None, budget: int, threads: i
     need = n * per_token
     say(f"n-grams go to files in {directory}: up to {need / 1e9:.1f} GB")
     _check_space(directory, need)
-    return max(available // 32, 1 << 16), Arena(True, tmp, budget - (64 << 20)), 1 if available < (400 << 20) else threads
+    arena = Arena(True, tmp, budget - (64 << 20))
+    return max(available // 32, 1 << 16), arena, 1 if available < (400 << 20) else threads
 
 
 def _check_space(directory: str, need: int) -> None:

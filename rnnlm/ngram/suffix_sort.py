@@ -73,8 +73,11 @@ def scatter_positions(text, start, stop, eos, first_shard, n_parts, bits, lo, hi
 
 
 @exact_kernel
-def gather(text, positions, eos, order, bits, words_per_key, keys, pairs):
-    """Pack the records at ``positions`` (n,) uint32.  keys (n, K) uint64; pairs (n, 2) uint64: first key and row."""
+def gather(text, positions, eos, order, bits, words_per_key, keys, pairs, following):
+    """Pack the records at ``positions`` (n,) uint32.  keys (n, K) uint64; pairs (n, 2) uint64: first key and row.
+
+    following (n,) uint32: the word after each record, NONE at the end of a sentence.
+    """
     n, n_keys = positions.size, keys.shape[1]
     address = _U(text.ctypes.data)
     b = _U(bits)
@@ -83,6 +86,7 @@ def gather(text, positions, eos, order, bits, words_per_key, keys, pairs):
             prefetch(address + (_U(positions[i + _U(_AHEAD)]) << _U(2)))
         at = np.int64(positions[i])
         word = text[at]
+        following[i] = np.uint32(NONE) if word == eos or at + 1 >= text.size else text[at + 1]
         taken = 0
         for q in range(n_keys):
             key = _U(0)
@@ -274,11 +278,10 @@ def _shifts(order, bits, words_per_key, key_of, shift):
 
 
 @exact_kernel
-def emit(pairs, keys, n, order, bits, words_per_key, columns, common, length, below, stage, sizes):
-    """Make the nodes of sorted records.  stage (N, >= n + 1, 4) uint32, overwritten; sizes (N,) int64: nodes made.
+def compare(pairs, keys, n, order, bits, words_per_key, columns, common, length):
+    """Of sorted records: how many words each has in common with the one before it, and how many it has.
 
-    Of order m + 1, node i is stage[m, i] = oldest word, its first child among those of the next order,
-    count, 0.  Scratch: columns (K, n) uint64, common and length (n,) uint8, below (n,) uint32.
+    common, length (n,) uint8.  columns (K, n) uint64: the keys in sorted order.
     """
     shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
     _shifts(order, bits, words_per_key, key_of, shift)
@@ -287,22 +290,31 @@ def emit(pairs, keys, n, order, bits, words_per_key, columns, common, length, be
     for q in range(keys.shape[1]):
         for i in range(_U(n)):
             columns[q, i] = keys[pairs[i, 1], q]
-    # how many words a record has in common with the one before it, and how many it has
     for i in range(_U(n)):
         words = _U(order)
+        at = _U(0)
         if i > _U(0):
-            at = _U(0)
-            while at < words and ((columns[key_of[at], i] ^ columns[key_of[at], i - _U(1)]) >> shift[at] == _U(0)):
+            while at < words and (columns[key_of[at], i] ^ columns[key_of[at], i - _U(1)]) >> shift[at] == _U(0):
                 at += _U(1)
-            common[i] = at
-        else:
-            common[i] = 0
+        common[i] = at
         if (columns[key_of[last], i] >> shift[last]) & mask == _U(0):
             words = _U(1)
             while (columns[key_of[words], i] >> shift[words]) & mask != _U(0):
                 words += _U(1)
         length[i] = words
-        below[i] = 0
+
+
+@exact_kernel
+def emit(n, order, bits, words_per_key, columns, common, length, below, stage, sizes):
+    """Make the nodes of sorted records (``compare``).  stage (N, >= n + 1, 4) uint32, overwritten; sizes (N,) int64.
+
+    Of order m + 1, node i < sizes[m] is stage[m, i] = oldest word, its first child among those of the next
+    order, count, 0.  below (n,) uint32: scratch.
+    """
+    shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
+    _shifts(order, bits, words_per_key, key_of, shift)
+    mask = (_U(1) << _U(bits)) - _U(1)
+    below[:n] = 0
     # an order at a time, without branches: a row is written for every record, and kept where it begins a node
     for m in range(order - 1, -1, -1):
         q, s = key_of[m], shift[m]
@@ -319,6 +331,19 @@ def emit(pairs, keys, n, order, bits, words_per_key, columns, common, length, be
         for i in range(_U(made)):
             stage[m, i, PROB] = stage[m, i + _U(1), PROB] - stage[m, i, PROB]
         sizes[m] = made
+
+
+@exact_kernel
+def write_records(pairs, n, following, common, length, same_word, out):
+    """out (n,) uint32: of every record the word after it, and ``common`` and ``length``; see ``CountedTrie.records``.
+
+    same_word: the first record has its newest word in common with the shard before.
+    """
+    for i in range(_U(n)):
+        shared = np.uint32(common[i])
+        if i == _U(0) and same_word:
+            shared = np.uint32(1)
+        out[i] = following[pairs[i, 1]] | shared << np.uint32(24) | np.uint32(length[i]) << np.uint32(28)
 
 
 @exact_kernel

@@ -58,7 +58,7 @@ def random_ids(seed: int, n: int, n_words: int, gaps: float = 0.02) -> np.ndarra
     return ids
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), st.integers(1, 9))
 @example((np.array([0], np.int32), 1), 3)  # an empty sentence: </s> after <s>
 @example((np.array([GAP, GAP, 0], np.int32), 2), 2)
@@ -182,7 +182,7 @@ def rows_of(found: list[Counter], order: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(rows, np.uint32).reshape(-1, order), np.array(weights, np.int64)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), st.integers(1, 9), st.randoms(use_true_random=False))
 def test_the_counts_of_a_text_give_the_trie_of_the_text(text, order, random):
     ids, n_words = text
@@ -192,7 +192,7 @@ def test_the_counts_of_a_text_give_the_trie_of_the_text(text, order, random):
     assert same_arrays(trie, count_ids(ids.copy(), n_words, order))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), texts(), st.integers(1, 5))
 def test_counts_of_two_texts_are_those_of_both_together(text, other, order):
     # most rows are there twice
@@ -203,7 +203,7 @@ def test_counts_of_two_texts_are_those_of_both_together(text, other, order):
     assert same_arrays(count_rows(rows, weights, n_words), count_ids(both, n_words, order))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(texts(), st.integers(2, 6))
 def test_an_n_gram_that_is_no_row_has_the_sum_of_those_that_end_in_it(text, order):
     # all but those that are only there as ends of longer ones: what a gap or the order cuts off is given

@@ -114,7 +114,7 @@ def test_kenlms_query_is_reproduced_word_by_word(golden, models, toy, name):
 # ---- the twin
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(recipes(PROPER), st.sampled_from([None, None, 1e-4, 0.05]), st.integers(0, 1 << 20))
 def test_scores_and_lengths_are_those_of_the_twin(recipe, threshold, seed):
     model, twin = both(recipe, threshold)

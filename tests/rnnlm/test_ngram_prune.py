@@ -59,7 +59,7 @@ def test_what_is_left_is_what_srilm_leaves(
     assert math.fsum(weight for _, weight in found.values()) == pytest.approx(backoffs, abs=5e-3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(recipes(PROPER), st.sampled_from(THRESHOLDS))
 def test_every_n_gram_that_is_left_is_that_of_the_twin(recipe, threshold):
     model, pruned = both(recipe, threshold)
@@ -78,7 +78,7 @@ def test_a_pruned_model_is_finite_and_its_distributions_sum_to_one(recipe, thres
         assert total == pytest.approx(1, abs=5e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(recipes(PROPER), st.sampled_from(THRESHOLDS))
 def test_a_higher_threshold_keeps_a_part_and_every_history(recipe, threshold):
     whole, more, less = (ngrams(model_of(**recipe, threshold=t)) for t in (None, threshold, threshold * 10))
