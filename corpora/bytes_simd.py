@@ -51,35 +51,25 @@ def _below(rows: int):
     vector = ir.VectorType(_i32, rows)
 
     @intrinsic
-    def below(typing_context, address, limit, mask):
+    def below(typing_context, address, limit):
         def code(context, builder, signature, args):
             line_type = ir.VectorType(_i32, 16)
             line = builder.load(builder.inttoptr(args[0], line_type.as_pointer()), align=4)
-            undefined = ir.Constant(vector, ir.Undefined)
             first = ir.Constant(vector, [16 // rows * k for k in range(rows)])
             words = builder.shuffle_vector(line, ir.Constant(line_type, ir.Undefined), first)
-            zeros = ir.Constant(vector, [0] * rows)
-            splat = [
-                builder.shuffle_vector(
-                    builder.insert_element(undefined, builder.trunc(value, _i32), ir.Constant(_i32, 0)),
-                    undefined,
-                    zeros,
-                )
-                for value in args[1:]
-            ]
-            bits = builder.icmp_unsigned("<", builder.and_(words, splat[1]), splat[0])
+            undefined = ir.Constant(vector, ir.Undefined)
+            one = builder.insert_element(undefined, builder.trunc(args[1], _i32), ir.Constant(_i32, 0))
+            limits = builder.shuffle_vector(one, undefined, ir.Constant(vector, [0] * rows))
+            bits = builder.icmp_unsigned("<", words, limits)
             return builder.zext(builder.bitcast(bits, ir.IntType(rows)), _i64)
 
-        return _u64(_u64, _u64, _u64), code
+        return _u64(_u64, _u64), code
 
     return below
 
 
 below_of_4 = _below(4)
-"""(address, limit, mask): of 4 rows of 16 bytes from an address on, a bit for each that begins below a limit.
-
-Numbers are the first 4 bytes of a row, of which only the bits of ``mask`` count.
-"""
+"""(address, limit): of 4 rows of 16 bytes from an address on, a bit for each whose first 4 bytes are below a limit."""
 
 below_of_8 = _below(8)
 """The same of 8 rows of 8 bytes."""

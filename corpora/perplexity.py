@@ -198,8 +198,7 @@ def check_policy(lm: LanguageModel, oov: str, floor: float = FLOOR) -> None:
         raise ValueError(f"floor {floor:g}: a log10 probability, finite and at most 0")
     if oov == "unk" and lm.vocab.unk_id < 0:
         raise CorpusError(
-            "--oov unk: the model's vocabulary has no <unk>; use --oov skip or --oov floor, "
-            "or train a model with one (--min-count 2)"
+            "--oov unk: the model's vocabulary has no <unk>; use --oov skip or --oov floor, or a model that has one"
         )
 
 

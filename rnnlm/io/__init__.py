@@ -102,6 +102,8 @@ def save(lm, path: str | os.PathLike, format: str = "native") -> None:
     if format == "native" and kind == NGRAM:
         format = "ngram"
     holds = FORMATS[format].holds
+    if format == "native" and holds != kind:
+        raise CorpusError(f"{os.fspath(path)}: {kind} has no native form; only single models have one")
     if holds and holds != kind:
         form = FORMAT_NAMES.get(format, format)
         raise CorpusError(f"{os.fspath(path)}: {kind} cannot be written as {form}, which is for {holds}")
@@ -112,7 +114,9 @@ def _kind_of(lm) -> str:
     from rnnlm.ngram.model import BackoffLM
 
     kinds = {RecurrentLM: RECURRENT, BackoffLM: NGRAM}
-    return next((kind for model, kind in kinds.items() if isinstance(lm, model)), f"a {type(lm).__name__}")
+    names = {"Mixture": "a mixture of models", "PlayedBack": "a file of probabilities"}
+    other = names.get(type(lm).__name__, f"a {type(lm).__name__}")
+    return next((kind for model, kind in kinds.items() if isinstance(lm, model)), other)
 
 
 def _format_of(source: Source) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 
 from corpora.bytes_simd import prefetch
 from corpora.jit import exact_kernel, exp, log10
-from rnnlm.ngram.contexts import DROPPED
+from rnnlm.ngram.orders import DROPPED
 from rnnlm.ngram.trie import BLANK, PROB, WORD, ZERO
 
 NEXT, SEEN, NEXT_PARENT, SEEN_SHORTER = range(4)  # columns of a word's cursor

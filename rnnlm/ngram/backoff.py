@@ -14,16 +14,78 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import load32, prefetch
+from corpora.bytes_simd import below_of_4, below_of_8, bit_count, load32, prefetch
 from corpora.jit import exact_kernel
-from rnnlm.ngram.contexts import find
 from rnnlm.ngram.trie import BACKOFF, CHILD, NONE, PROB, START, TOP_PROB, WORD, ZERO
 
 ABSENT = np.uint32(0xFFFFFFFF)
 _U = np.uint64
 _FEW = 8  # siblings among which a better guess is not worth its trouble
 _AHEAD, _SOON = 16, 8  # positions between a prefetch and its use, and a better one
+_LINE, _LINES = _U(64), 3  # bytes of a cache line, and how many are looked at before the search is by halves
 _ZERO = np.float32(ZERO)
+
+
+@exact_kernel
+def find(siblings, row, lo, hi, word, at):
+    """The row of ``word`` among the siblings lo to hi; or where it would be.  All numbers are uint64.
+
+    ``siblings``: the address of their array, of rows of 2^row bytes, row 3 or 4; an array would be counted
+    here, atomically.  at: lo <= at < hi, about where it is.  A cache line of siblings is looked at at once.
+    """
+    in_line = _LINE >> row
+    line = (siblings + (at << row)) & ~(_LINE - _U(1))
+    for _ in range(_LINES):
+        # rows of the line that are no siblings do not count; the first may be before the array
+        before = siblings + (lo << row)
+        skip = (before - line) >> row if before > line else _U(0)
+        first = lo if before > line else (line - siblings) >> row
+        n = min(in_line - skip, hi - first)
+        bits = below_of_4(line, word) if row == _U(4) else below_of_8(line, word)
+        n_below = bit_count((bits >> skip) & ((_U(1) << n) - _U(1)))
+        place = first + n_below
+        if n_below == n and place < hi:
+            line += _LINE
+        elif n_below == _U(0) and first > lo:
+            line -= _LINE
+            if load32(siblings + ((first - _U(1)) << row)) < word:
+                return place
+        else:
+            return place
+    return _search(siblings, row, lo, hi, word, min(place, hi - _U(1)))
+
+
+@exact_kernel
+def _search(siblings, row, lo, hi, word, at):
+    """``find`` where the guess is far off: in steps that double, then by halves."""
+    step = _U(8)
+    if load32(siblings + (at << row)) < word:
+        lo = at + _U(1)
+        while lo < hi:
+            at = lo + step - _U(1)
+            if at >= hi:
+                break
+            if load32(siblings + (at << row)) >= word:
+                hi = at
+                break
+            lo = at + _U(1)
+            step += step
+    else:
+        hi = at
+        while hi >= lo + step:
+            at = hi - step
+            if load32(siblings + (at << row)) < word:
+                lo = at + _U(1)
+                break
+            hi = at
+            step += step
+    while lo < hi:
+        at = (lo + hi) >> _U(1)
+        if load32(siblings + (at << row)) < word:
+            lo = at + _U(1)
+        else:
+            hi = at
+    return lo
 
 
 @exact_kernel

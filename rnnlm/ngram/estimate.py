@@ -29,7 +29,8 @@ from rnnlm.ngram.assign import (
     unmark,
 )
 from rnnlm.ngram.assign import Rule as KernelRule
-from rnnlm.ngram.contexts import (
+from rnnlm.ngram.counts import CountedTrie, count_column
+from rnnlm.ngram.orders import (
     DROPPED,
     HISTORY,
     compact,
@@ -39,7 +40,6 @@ from rnnlm.ngram.contexts import (
     cut_bigrams,
     keep_histories,
 )
-from rnnlm.ngram.counts import CountedTrie, count_column
 from rnnlm.ngram.smoothing import MAX_COUNT, METHODS, STUPID, Options, Rule
 from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, WORD, ZERO, Trie
 

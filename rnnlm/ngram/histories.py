@@ -16,8 +16,8 @@ import numpy as np
 from corpora.jit import exact_kernel, exp
 from rnnlm.ngram.assign import power10
 from rnnlm.ngram.backoff import ABSENT
-from rnnlm.ngram.contexts import link, link_bigrams
-from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, PROB, TOP_PROB, Trie
+from rnnlm.ngram.search import follow_contexts
+from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, PROB, TOP_PROB, WORD, Trie
 
 _U = np.uint64
 _LN10 = math.log(10)
@@ -113,8 +113,7 @@ class Histories:
         self.trie = trie
         unigrams = trie.nodes[0]
         n_ids = len(unigrams) - 1
-        places = [np.arange(n_ids + 1, dtype=np.uint32)]
-        none, all_words = np.empty(0, np.uint32), (FIRST_WORD, n_ids)
+        none = np.empty(0, np.uint32)
         self.parents, self.contexts = [none], [none]  # by order; order 1 has neither
         self.log_probs = [np.ascontiguousarray(trie.log10_probs(1))]
         newest = np.arange(n_ids, dtype=np.uint32)
@@ -122,14 +121,13 @@ class Histories:
         for n in range(2, trie.order + 1):
             upper, nodes = trie.nodes[n - 2], trie.nodes[n - 1]
             size = len(nodes) - 1
-            parents, contexts = np.empty(size, np.uint32), np.empty(size, np.uint32)
+            parents = np.empty(size, np.uint32)
             _parents(upper, parents)
-            lo = places[-1][:-1], places[-1][1:]
-            places.append(upper[places[-1], CHILD])
             if n == 2:
-                link_bigrams(nodes, places[-1][:-1], places[-1][1:], all_words, contexts, none)
+                contexts = np.ascontiguousarray(nodes[:-1, WORD])
             else:
-                link(nodes, upper, trie.nodes[n - 3], self.contexts[-1], *lo, all_words, contexts, none)
+                contexts = np.empty(size, np.uint32)
+                follow_contexts(trie.nodes[n - 3], upper, nodes, n_ids, self.contexts[-1], contexts)
             words = np.empty(size, np.uint32)
             _newest_words(parents, newest, words)
             log_probs = np.array(trie.log10_probs(n))

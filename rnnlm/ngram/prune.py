@@ -18,8 +18,8 @@ import numpy as np
 
 from corpora.jit import exact_kernel, log10
 from rnnlm.ngram.assign import EPSILON, log10_or_zero, power10, unmark
-from rnnlm.ngram.contexts import DROPPED, compact
 from rnnlm.ngram.histories import Histories
+from rnnlm.ngram.orders import DROPPED, compact
 from rnnlm.ngram.trie import BACKOFF, PROB, START, TOP_PROB, WORD, ZERO, Trie
 
 _U = np.uint64

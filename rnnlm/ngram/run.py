@@ -157,7 +157,8 @@ def count_texts(
         if unk == "kenlm" and (id_ := stream.vocab.unk_id) >= 0:
             n_gaps = _make_gaps(stream.ids, id_)
             if n_gaps:
-                say(f"Warning: {n_gaps} words of the text are <unk>: they are not counted (--unk word counts them)")
+                words, they = ("word", "is <unk>: it is") if n_gaps == 1 else ("words", "are <unk>: they are")
+                say(f"Warning: {n_gaps} {words} of the text {they} not counted (--unk word counts <unk>)")
         n = stream.n_tokens
         batch, arena, threads = _plan_memory(n, order, memory, budget, threads, tmp, say)
         if arena.spill and isinstance(stream.ids, np.memmap):

@@ -186,7 +186,7 @@ def test_kenlms_way_leaves_gaps_where_unk_is(tmp_path):
     expected[b"<s>",] = 3
     assert counts_by_words(vocab, counted) == expected
     assert n == 12
-    assert told == ["Warning: 2 words of the text are <unk>: they are not counted (--unk word counts them)"]
+    assert told == ["Warning: 2 words of the text are <unk>: they are not counted (--unk word counts <unk>)"]
 
 
 def test_unk_is_a_word_like_others_by_default(tmp_path):
