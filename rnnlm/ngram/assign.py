@@ -35,6 +35,9 @@ _FAR, _NEAR = 32, 12  # records between a prefetch of a cursor, of what it point
 _U = np.uint64
 _LN10 = 2.302585092994046
 _ZERO = np.float32(ZERO)
+# sums are of integers, so that they are the same in whatever order the n-grams of a history come
+_TAKEN_UNIT = float(1 << 36)
+_MASS_UNIT = float(1 << 60)
 
 
 class Rule(NamedTuple):
@@ -119,13 +122,13 @@ def assign(records, rule, columns, cursors, state, rows, found, parents, counted
             if is_open:
                 at = _U(rows[_U(x)]) if rows.size > 0 else _U(x)
                 # ---- the history is complete: what follows it is in found[:m]
-                total = constant
-                left = constant
+                total, left_units = constant, np.int64(0)
                 for i in range(m):
                     count = counts[found[i]]
                     counted[i] = count
                     total += np.float64(count) + per_type
-                    left += taken[min(count, last)] + per_type
+                    left_units += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
+                left = constant + left_units / _TAKEN_UNIT
                 if exact:
                     weight = left / total if interpolate and m > _U(0) else 0.0
                     factor = 1.0 / total
@@ -140,7 +143,7 @@ def assign(records, rule, columns, cursors, state, rows, found, parents, counted
                     weight = left / total if interpolate and m > _U(0) else 0.0
                     mass, lower_mass = 0.0, 0.0
                     while True:
-                        mass, lower_mass = 0.0, 0.0
+                        units, lower_units = np.int64(0), np.int64(0)
                         factor = 1.0 / total
                         for i in range(m):
                             k, count = found[i], counted[i]
@@ -153,8 +156,10 @@ def assign(records, rule, columns, cursors, state, rows, found, parents, counted
                                 rounded = np.float32(logarithm)
                                 probs[k] = rounded
                                 # 10**rounded, from its distance to the logarithm of p
-                                mass += p * (1.0 + (np.float64(rounded) - logarithm) * _LN10)
-                                lower_mass += lowers[i]
+                                p *= 1.0 + (np.float64(rounded) - logarithm) * _LN10
+                                units += np.int64(p * _MASS_UNIT)
+                                lower_units += np.int64(lowers[i] * _MASS_UNIT)
+                        mass, lower_mass = units / _MASS_UNIT, lower_units / _MASS_UNIT
                         if not makes_room or m >= _U(n_words) or mass <= 1.0 - EPSILON:
                             break
                         if weight > 0.0:

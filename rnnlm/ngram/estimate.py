@@ -3,7 +3,7 @@
 Legend: V words, N the order, n the order at hand.
 
 Order by order, shortest first: ``assign`` goes through the histories, whose ranges are the threads' tasks.
-Every history is one thread's, and sums are float64, so that threads change nothing.
+Every history is one thread's, so that threads change nothing.
 """
 
 from __future__ import annotations
