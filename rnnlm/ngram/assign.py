@@ -30,7 +30,7 @@ NEXT, SEEN, NEXT_PARENT, SEEN_SHORTER = range(4)  # columns of a word's cursor
 NOT_SEEN = np.uint32(0xFFFFFFFF)
 EPSILON = 3e-6  # what SRILM takes for no probability mass
 _FOLLOWING = np.uint32((1 << 24) - 1)
-_MASK = np.uint32((1 << 30) - 1)
+_MASK = ~DROPPED
 _FAR, _NEAR = 32, 12  # records between a prefetch of a cursor, of what it points to, and their use
 _U = np.uint64
 _LN10 = 2.302585092994046
@@ -223,14 +223,6 @@ def take_logs(nodes, column, ceiling, out):
     for i in range(_U(nodes.shape[0])):
         # + 0: no negative zero
         values[i, column] = min(max(np.float32(out[i]), _ZERO), np.float32(ceiling)) + np.float32(0.0)
-
-
-@exact_kernel
-def mark(nodes, flags, bit, no_longer):
-    """Set a bit of WORD for the nodes that are flagged, (rows,) uint8, and clear another one."""
-    for i in range(_U(flags.size)):
-        if flags[i] != 0:
-            nodes[i, WORD] = (nodes[i, WORD] | bit) & ~no_longer
 
 
 @exact_kernel

@@ -122,13 +122,15 @@ def count_rows(
     sizes = [2 if n == order else 4 for n in range(2, order + 1)]
     store = _Store(n_ids, [arena.rows(columns, len(rows) * order + 2) for columns in sizes], None, arena)
     _sort_rows(rows, n_ids, threads, store, lambda sorter, part: sorter.rows(rows[part], weights[part]))
-    # histories are the n-grams without their newest words, which are what follows
-    histories = np.zeros_like(rows)
-    histories[:, :-1] = rows[:, 1:]
-    records = arena.rows(1, len(rows) + 1)
-    histories_of = _Store(n_ids, [], records, arena)
+    # histories are the n-grams without their newest words, which are what follows; and all n-grams, in whose
+    # order they are numbered, are histories, if only of nothing
+    shorter = np.zeros_like(rows)
+    shorter[:, :-1] = rows[:, 1:]
+    histories = np.concatenate([shorter, rows])
+    following = np.concatenate([rows[:, 0], np.zeros(len(rows), np.uint32)])
+    histories_of = _Store(n_ids, [], arena.rows(1, len(histories) + 1), arena)
     counts = _sort_rows(
-        histories, n_ids, threads, histories_of, lambda sorter, part: sorter.histories(histories[part], rows[part, 0])
+        histories, n_ids, threads, histories_of, lambda sorter, part: sorter.histories(histories[part], following[part])
     )
     store.records = histories_of.records
     return store.finished(internal, int(weights[rows[:, 0] == START].sum()), counts)

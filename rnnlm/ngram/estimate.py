@@ -24,22 +24,21 @@ from rnnlm.ngram.assign import (
     NOT_SEEN,
     Columns,
     assign,
-    mark,
     take_logs,
     unmark,
 )
 from rnnlm.ngram.assign import Rule as KernelRule
 from rnnlm.ngram.counts import CountedTrie, count_column
 from rnnlm.ngram.orders import (
-    DROPPED,
-    HISTORY,
     compact,
     continuation_counts,
     count_counts,
     cut_below,
     cut_bigrams,
-    keep_histories,
+    mark_dropped,
+    spread_histories,
 )
+from rnnlm.ngram.search import follow_contexts
 from rnnlm.ngram.smoothing import MAX_COUNT, METHODS, STUPID, Options, Rule
 from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, WORD, ZERO, Trie
 
@@ -111,11 +110,7 @@ def estimate(
             if progress is not None:
                 progress(len(nodes[n - 1]))
         if any_dropped:
-            for n, (dropped, histories) in enumerate(marks, 2):
-                mark(nodes[n - 1], dropped, DROPPED, np.uint32(0))
-                mark(nodes[n - 2], histories, HISTORY, DROPPED)  # what is the history of n-grams stays
-            for n in range(order, 1, -1):
-                keep_histories(nodes[n - 1], nodes[n - 2])
+            _mark_dropped(nodes, marks)
             for n in range(order, 1, -1):
                 nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
         for n in range(1, order + 1):
@@ -192,6 +187,25 @@ def _finish(nodes: np.ndarray, column: int, exact: bool, pool, threads: int) -> 
                 unmark(part, column)
 
     list(pool.map(work, range(threads)))
+
+
+def _mark_dropped(nodes: list[np.ndarray], marks: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Mark what is left out.  marks: of orders 2 to N, which n-grams are below cutoffs; which histories n-grams have.
+
+    A history of n-grams stays with the probability that is backed off to, and what ends it, and its own
+    history: a file without them could not be read.
+    """
+    order = len(nodes)
+    contexts: list[np.ndarray] = [np.empty(0, np.uint32), np.ascontiguousarray(nodes[1][:-1, WORD])]
+    for n in range(3, order):
+        contexts.append(np.empty(len(nodes[n - 1]) - 1, np.uint32))
+        follow_contexts(nodes[n - 3], nodes[n - 2], nodes[n - 1], len(nodes[0]) - 1, contexts[n - 2], contexts[n - 1])
+    histories = [histories for _, histories in marks]  # histories[n - 1] is of order n
+    for n in range(order - 1, 1, -1):
+        spread_histories(nodes[n - 2], histories[n - 1], marks[n - 2][0], contexts[n - 1], histories[n - 2])
+    for n in range(2, order + 1):
+        kept = histories[n - 1] if n < order else np.empty(0, np.uint8)
+        mark_dropped(nodes[n - 1], marks[n - 2][0], kept)
 
 
 def _start_records(counted: CountedTrie) -> np.ndarray:

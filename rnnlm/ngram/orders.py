@@ -7,9 +7,7 @@ import numpy as np
 from corpora.jit import exact_kernel
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, PROB, WORD
 
-# marks in WORD, while estimating
-DROPPED = np.uint32(1 << 31)  # the n-gram is left out
-HISTORY = np.uint32(1 << 30)  # n-grams that are not left out have it as (the end of) their history
+DROPPED = np.uint32(1 << 31)  # a mark in WORD: the n-gram is left out
 _U = np.uint64
 
 
@@ -52,12 +50,26 @@ def count_counts(counts, out):
 
 
 @exact_kernel
-def keep_histories(nodes, parents):
-    """Whatever is a HISTORY, or the end of one, is not DROPPED.  ``nodes`` are done already."""
-    for j in range(_U(parents.shape[0] - 1)):
-        for k in range(_U(parents[j, CHILD]), _U(parents[j + _U(1), CHILD])):
-            if nodes[k, WORD] & HISTORY:
-                parents[j, WORD] = (parents[j, WORD] | HISTORY) & ~DROPPED
+def spread_histories(upper, histories, dropped, contexts, upper_histories):
+    """The end of a history is one, too, and so is the history of a history that would else be dropped.
+
+    upper: the nodes of order n - 1.  histories, dropped (M,) uint8, contexts (M,) uint32, the rows of the
+    histories of n-grams, are of order n; upper_histories (rows of order n - 1,) uint8 gets ones.
+    """
+    for j in range(_U(upper.shape[0] - 1)):
+        for k in range(_U(upper[j, CHILD]), _U(upper[j + _U(1), CHILD])):
+            if histories[k] != 0:
+                upper_histories[j] = 1
+                if dropped[k] != 0:
+                    upper_histories[contexts[k]] = 1
+
+
+@exact_kernel
+def mark_dropped(nodes, dropped, histories):
+    """Mark the n-grams that are dropped, (M,) uint8, and no histories, (M,) uint8 or of no size."""
+    for k in range(_U(dropped.size)):
+        if dropped[k] != 0 and (histories.size == 0 or histories[k] == 0):
+            nodes[k, WORD] |= DROPPED
 
 
 @exact_kernel
