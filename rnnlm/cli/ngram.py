@@ -84,7 +84,7 @@ order_option = click.option(
 )  # fmt: skip
 memory_option = click.option(
     "--memory", type=Size(), metavar="SIZE",
-    help="Stay within so many bytes (300M, 2G) and use files in --tmp beyond.  [default: what is needed]",
+    help="Use files in --tmp for what would take more than so many bytes (300M, 2G).  [default: what is needed]",
 )  # fmt: skip
 
 
