@@ -178,6 +178,8 @@ def assign(records, rule, columns, cursors, state, rows, found, parents, counted
                             backoff = _ZERO
                             if unseen > 0.0:
                                 backoff = log10_or_zero(unseen) - log10_or_zero(lower_unseen)
+                            elif weight > 0.0 and not makes_room:
+                                backoff = log10_or_zero(weight)  # all that rounding has left to be known
                         elif unseen > EPSILON:
                             # its words have all the probability of the shorter history: there is no use for the rest
                             scale = np.float32(-log10(mass))

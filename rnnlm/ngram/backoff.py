@@ -202,10 +202,13 @@ def add_backoffs(words, start, log_prob, order, backoffs, out, out_order):
             continue
         length = order[i]
         total = np.float32(0.0)
+        lowest = log_prob[i]  # a weight above 1 must not make a probability of a zero
         for m in range(max(length, 1), backoffs.shape[1]):
-            total += backoffs[i - _U(1), m - 1]
+            weight = backoffs[i - _U(1), m - 1]
+            total += weight
+            lowest = min(lowest, weight)
         total += log_prob[i]
-        out[n_tokens] = np.float64(total) if total > _ZERO else -np.inf
+        out[n_tokens] = np.float64(total) if lowest > _ZERO else -np.inf
         out_order[n_tokens] = length
         n_tokens += _U(1)
     return n_tokens

@@ -93,7 +93,8 @@ def estimate(
             count_counts(counts[part], histogram)
         histogram[0] = 0
         histograms.append(histogram)
-        rules.append(method.rule(n, histogram, n_words, options, warn))
+        tell = warn if histogram.any() else lambda line: None  # of no n-grams there is nothing to say
+        rules.append(method.rule(n, histogram, n_words, options, tell))
     mins = [mins[min(n, len(mins)) - 1] for n in range(1, order + 1)]
     kenlm = unk == "kenlm"
     exact = kenlm and max(mins) <= 1 and all(rule.interpolate for rule in rules)
