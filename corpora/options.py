@@ -8,6 +8,7 @@ RNNLM_TRACEBACK=1 in the environment shows where an error came from.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import sys
@@ -148,6 +149,19 @@ def apply(*options: Callable) -> Callable:
     return decorate
 
 
+class Number(click.FloatRange):
+    """A finite number in a range: NaN would pass every bound."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+ABOVE_0 = Number(min=0, min_open=True)
+FROM_0 = Number(min=0)
+
 text_argument = click.argument("text", nargs=-1, required=True, metavar="TEXT...")
 """Files, patterns, directories or ``-``, as ``corpora.inputs.expand`` takes them."""
 
@@ -212,6 +226,15 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
 version_option = click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
 )
+
+
+def note(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def print_text(text: str) -> None:
+    """Text that terminals and pipes of any encoding must take: as UTF-8."""
+    click.echo(text.encode("utf-8", "surrogateescape"))
 
 
 def output_option(help: str, *, required: bool = False, metavar: str = "FILE") -> Callable:

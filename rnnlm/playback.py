@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
 from corpora.language_model import Scored
 from corpora.vocab import Vocab
-from rnnlm.io.checks import shown
 
 if TYPE_CHECKING:
     from corpora.stream import TokenStream

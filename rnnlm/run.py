@@ -17,16 +17,16 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from corpora.checks import all_finite
 from corpora.errors import CorpusError, FormatError
 from corpora.files import check_output
 from corpora.progress import bar
+from corpora.system import available_memory, polite_interrupt, readable_size
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
 from rnnlm.io import load, native, peek
-from rnnlm.io.checks import all_finite
 from rnnlm.model import RecurrentLM
-from rnnlm.system import available_memory, polite_interrupt, readable_size
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
 OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, scratch

@@ -7,9 +7,9 @@ import sys
 import click
 
 from corpora import options
+from corpora.options import ABOVE_0
 from rnnlm.cli.mixing import MixOptions, cache_options, log_linear_option, weights_option
 from rnnlm.cli.shared import (
-    ABOVE_0,
     dtype_option,
     encode_text,
     load_models,

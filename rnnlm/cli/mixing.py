@@ -7,7 +7,7 @@ from typing import NamedTuple
 import click
 
 from corpora import options
-from rnnlm.cli.shared import ABOVE_0, FROM_0, Number
+from corpora.options import ABOVE_0, FROM_0, Number
 
 weights_option = click.option(
     "--weight", "weights", type=FROM_0, multiple=True, metavar="X",

@@ -7,7 +7,7 @@ import json
 import click
 
 from corpora import options
-from rnnlm.cli.shared import note, print_text
+from corpora.options import note, print_text
 from rnnlm.describe import FORMAT_NAMES
 
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from corpora import options
-from rnnlm.cli.shared import ABOVE_0, Number, note
+from corpora.options import ABOVE_0, Number, note
 
 MAX_ORDER = 9
 SMOOTHINGS = (

@@ -10,17 +10,14 @@ import click
 
 from corpora import options
 from corpora.errors import CorpusError
+from corpora.options import FROM_0, Number, note, print_text
 from rnnlm.cli.shared import (
-    FROM_0,
-    Number,
     dtype_option,
     floor_option,
     load_models,
     models_option,
     named,
-    note,
     oov_option,
-    print_text,
     scoring_tokenizer_options,
     tokenizer_of,
 )

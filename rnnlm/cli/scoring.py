@@ -8,9 +8,9 @@ from itertools import chain
 import click
 
 from corpora import options
+from corpora.options import FROM_0, note, print_text
 from rnnlm.cli.mixing import MixOptions, cache_options, log_linear_option, weights_option
 from rnnlm.cli.shared import (
-    FROM_0,
     dtype_option,
     dynamic_option,
     encode_text,
@@ -20,9 +20,7 @@ from rnnlm.cli.shared import (
     model_option,
     models_option,
     named,
-    note,
     oov_option,
-    print_text,
     scoring_tokenizer_options,
     text_name,
     texts_argument,

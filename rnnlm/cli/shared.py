@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import sys
 
 import click
 
 from corpora import options
 from corpora.errors import CorpusError
+from corpora.options import ABOVE_0, Number, note
 from corpora.tokenize import TOKENIZERS
 from rnnlm.config import DTYPES
-
-
-class Number(click.FloatRange):
-    """A finite number in a range: NaN would pass every bound."""
-
-    def convert(self, value, param, ctx):
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number.", param, ctx)
-        return number
-
-
-ABOVE_0 = Number(min=0, min_open=True)
-FROM_0 = Number(min=0)
 
 model_option = click.option("-m", "--model", "paths", required=True, metavar="MODEL", help="A model file.")
 models_option = click.option(
@@ -58,15 +44,6 @@ def oov_option(default: str):
         help="What a word outside the vocabulary costs: nothing (it is left out), as much as <unk>, or --floor.  "
         f"[default: {default}]",
     )  # fmt: skip
-
-
-def note(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def print_text(text: str) -> None:
-    """Text that terminals and pipes of any encoding must take: as UTF-8."""
-    click.echo(text.encode("utf-8", "surrogateescape"))
 
 
 def load_model(path: str, dtype: str | None = None, dynamic: float | None = None, threads: int | None = None):

@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 
 from corpora import options
-from rnnlm.cli.shared import ABOVE_0, FROM_0, Number, note, print_text
+from corpora.options import ABOVE_0, FROM_0, Number, note, print_text
 from rnnlm.config import ACTIVATIONS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
 
 

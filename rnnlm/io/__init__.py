@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
+from corpora.source import Source
 from rnnlm.describe import FORMAT_NAMES
 from rnnlm.io import arpa, arpa_writer, mikolov, mix, native, ngram, probabilities
-from rnnlm.io.checks import shown
 from rnnlm.io.native import load_checkpoint
-from rnnlm.io.source import Source
 from rnnlm.model import RecurrentLM
 
 __all__ = ["FORMATS", "Format", "load", "load_checkpoint", "peek", "save", "sniff"]

@@ -21,12 +21,12 @@ from bisect import bisect_right
 
 import numpy as np
 
+from corpora.checks import shown
 from corpora.errors import FormatError
 from corpora.inputs import UTF8_BOM
+from corpora.source import Source
 from corpora.vocab import EOS, UNK, Vocab, WordList
-from rnnlm.io.checks import shown
 from rnnlm.io.pieces import LinePieces
-from rnnlm.io.source import Source
 from rnnlm.ngram.trie import BLANK, FIRST_WORD, MAX_ORDER, MAX_WORDS, NONE, START, ZERO, internal_ids
 
 START_WORD = b"<s>"

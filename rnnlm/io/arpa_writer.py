@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from corpora.blocks import finisher, in_order
 from corpora.errors import CorpusError
 from corpora.files import replace_file
 from corpora.processors import available
 from corpora.vocab import WordList
-from rnnlm.io.blocks import finisher, in_order
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, START, WORD, Trie
 
 _BLOCK = 1 << 15  # n-grams that one thread formats at a time

@@ -15,9 +15,9 @@ import math
 import re
 from dataclasses import dataclass
 
+from corpora.checks import shown
 from corpora.errors import FormatError
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
-from rnnlm.io.checks import shown
 
 VERSIONS = (9, 10)
 FORM_NAMES = ("text", "binary")  # by the number in the file

@@ -22,10 +22,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
 from corpora.files import replace_file
-from rnnlm.io.checks import shown
-from rnnlm.io.source import Source
+from corpora.source import Source
 
 if TYPE_CHECKING:
     from rnnlm.mixture import Mixture

@@ -19,11 +19,10 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from corpora.checks import all_finite, shown
 from corpora.errors import FormatError
-from rnnlm.config import ModelConfig, parameter_shapes
-from rnnlm.io.checks import all_finite, shown
-from rnnlm.io.source import Source
-from rnnlm.io.tensors import (
+from corpora.source import Source
+from corpora.tensors import (
     VOCABULARY,
     Header,
     read_array,
@@ -33,7 +32,8 @@ from rnnlm.io.tensors import (
     vocab_tensors,
     write_tensors,
 )
-from rnnlm.io.tensors import to_json as _json
+from corpora.tensors import to_json as _json
+from rnnlm.config import ModelConfig, parameter_shapes
 from rnnlm.model import RecurrentLM
 
 FORMAT = "rnnlm-native"

@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 
 from corpora.errors import FormatError
-from rnnlm.io.source import Source
-from rnnlm.io.tensors import Header, read_array, read_header, read_vocab, to_json, vocab_tensors, write_tensors
-from rnnlm.io.tensors import recognises as recognises_tensors
+from corpora.source import Source
+from corpora.tensors import Header, read_array, read_header, read_vocab, to_json, vocab_tensors, write_tensors
+from corpora.tensors import recognises as recognises_tensors
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, NONE, Trie
 
 FORMAT = "rnnlm-ngram"

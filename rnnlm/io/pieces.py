@@ -7,7 +7,7 @@ import numpy as np
 from corpora.chunks import PADDING
 from corpora.errors import FormatError
 from corpora.inputs import UTF8_BOM
-from rnnlm.io.source import Source
+from corpora.source import Source
 
 PIECE = 1 << 18  # bytes: a piece and what is found in it stay in the second cache level
 _LONGEST_LINE = 1 << 30

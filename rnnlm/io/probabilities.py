@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
+from corpora.source import Source
 from corpora.vocab import EOS, UNK, Vocab
-from rnnlm.io.checks import shown
-from rnnlm.io.source import Source
 
 if TYPE_CHECKING:
     from rnnlm.playback import PlayedBack

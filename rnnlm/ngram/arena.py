@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from corpora.errors import CorpusError
-from rnnlm.mapping import give_back
+from corpora.mapping import give_back
 
 PIECE = 1 << 15  # rows
 _WORTH = 150 << 20  # bytes, some 100 MiB of which are the program itself

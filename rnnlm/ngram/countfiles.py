@@ -15,16 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from corpora.blocks import finisher, in_order
+from corpora.checks import shown
 from corpora.chunks import PADDING
 from corpora.errors import CorpusError, FormatError
 from corpora.files import replace_file
 from corpora.inputs import STDIN, expand
 from corpora.processors import available
+from corpora.source import Source
 from corpora.vocab import EOS, UNK, Vocab, WordList
-from rnnlm.io.blocks import finisher, in_order
-from rnnlm.io.checks import shown
 from rnnlm.io.pieces import LinePieces
-from rnnlm.io.source import Source
 from rnnlm.ngram.counts import CountedTrie, count_rows
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, MAX_WORDS, NONE, PROB, START, internal_ids
 from rnnlm.ngram.vocabulary import by_count, inverse, with_unk

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from corpora.blocks import finisher, in_order
+from corpora.checks import shown
 from corpora.files import replace_file
 from corpora.inputs import expand
 from corpora.processors import available
-from rnnlm.io.blocks import finisher, in_order
-from rnnlm.io.checks import shown
-from rnnlm.io.source import Source
+from corpora.source import Source
 from rnnlm.ngram.countfiles import CountLines, unlike
 from rnnlm.ngram.trie import MAX_ORDER
 

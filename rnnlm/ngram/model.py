@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 
 from corpora.language_model import Scored
+from corpora.mapping import populate
 from corpora.processors import available
 from corpora.vocab import Vocab
-from rnnlm.mapping import populate
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.trie import NONE, START, Trie
 

@@ -11,6 +11,7 @@ from corpora.errors import CorpusError
 from corpora.inputs import expand, text_size
 from corpora.processors import available
 from corpora.stream import TokenStream, encode
+from corpora.system import available_memory
 from corpora.tokenize import from_spec
 from corpora.vocab import Vocab
 from rnnlm.ngram.arena import Arena
@@ -20,7 +21,6 @@ from rnnlm.ngram.model import BackoffLM
 from rnnlm.ngram.smoothing import METHODS, Options
 from rnnlm.ngram.trie import FIRST_WORD, MAX_ORDER, MAX_WORDS
 from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse, with_unk
-from rnnlm.system import available_memory
 
 UNKS = ("word", "kenlm")
 _BASE = 180 << 20  # bytes: Python, NumPy and the compiled kernels, vocabulary tables

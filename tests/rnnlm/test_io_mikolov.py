@@ -17,13 +17,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from corpora.decimals import NotANumber, format_decimals, parse_decimals
 from corpora.errors import CorpusError, FormatError
 from corpora.tables import frequency_classes
 from corpora.vocab import Vocab
 from rnnlm import io
 from rnnlm.config import ModelConfig
 from rnnlm.io import mikolov
-from rnnlm.io.decimals import NotANumber, format_decimals, parse_decimals
 from rnnlm.io.native import parameter_shapes
 from rnnlm.model import RecurrentLM
 

@@ -226,7 +226,7 @@ def _set(entries, key, **values):
 
 BAD_HEADERS = {
     "version 2; this program reads version 1": lambda e: e["__metadata__"].update(format_version="2"),
-    "not a language model": lambda e: e["__metadata__"].update(format="pt"),
+    "not one of this program": lambda e: e["__metadata__"].update(format="pt"),
     '"U" is missing': lambda e: e.update({"extra.U": e.pop("U")}),
     'the tensor "V" has no place': lambda e: e.update(V=e.pop("U")),
     "overlap, or leave holes": lambda e: e["O"].update(data_offsets=e["U"]["data_offsets"]),
@@ -262,7 +262,7 @@ def test_a_header_that_is_no_safetensors_header(header, tmp_path):
 
 def test_a_foreign_safetensors_file_is_named(tmp_path):
     safetensors.numpy.save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "model.safetensors")
-    assert "a safetensors file, but not a language model" in refusal(tmp_path / "model.safetensors")
+    assert "a safetensors file, but not one of this program" in refusal(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -7,16 +7,16 @@ import signal
 import numpy as np
 import pytest
 
+import corpora.system as system
 import rnnlm as library
 import rnnlm.run as run_module
-import rnnlm.system as system
 from corpora.errors import CorpusError
+from corpora.system import available_memory, polite_interrupt, readable_size
 from corpora.vocab import Vocab
 from rnnlm import trainer as trainer_module
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts
 from rnnlm.run import Run, check_outputs
-from rnnlm.system import available_memory, polite_interrupt, readable_size
 from tests.small_models import N_WORDS, small_text, small_vocab
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from corpora.checks import shown
 from corpora.errors import FormatError
 from corpora.files import replace_file
+from corpora.source import Source
 from corpora.vocab import Vocab
-from rnnlm.io.checks import shown
-from rnnlm.io.source import Source
 
 DTYPES = {
     **{"F64": "<f8", "I64": "<i8", "U64": "<u8", "F32": "<f4", "I32": "<i4", "U32": "<u4"},
@@ -79,7 +79,7 @@ def read_header(source: Source, format: str, version: int) -> Header:
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
         raise FormatError(path, None, "its header is not the JSON of a safetensors file") from error
     if not is_ours:
-        raise FormatError(path, None, f"a safetensors file, but not a language model ({format}) of this program")
+        raise FormatError(path, None, f"a safetensors file, but not one of this program's ({format})")
     found = metadata.get("format_version")
     if found != str(version):
         raise FormatError(
