@@ -30,7 +30,7 @@ bench: install
 
 # Numba's cache does not see a change in a function that a cached function of another module calls
 clean-cache:
-	find corpora rnnlm tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find corpora rnnlm w2v tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean: clean-cache
 	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .ruff_cache .hypothesis

@@ -36,7 +36,9 @@ def _round_to_int(bits: int):
     @intrinsic
     def pow2(typing_context, n):
         def code(context, builder, signature, args):
-            biased = builder.add(builder.fptosi(args[0], int_type), ir.Constant(int_type, bias))
+            # added to 1.5 * 2**mantissa, n is in the lowest bits; AVX2 cannot convert vectors of float64 to integers
+            shifted = builder.fadd(args[0], ir.Constant(float_type, 1.5 * 2.0**mantissa))
+            biased = builder.add(builder.bitcast(shifted, int_type), ir.Constant(int_type, bias))
             return builder.bitcast(builder.shl(biased, ir.Constant(int_type, mantissa)), float_type)
 
         return numba_type(numba_type), code
@@ -112,9 +114,11 @@ def log10(x):
 
     Error: below 1e-10 (tested).  x = 2^e m with m between sqrt(1/2) and sqrt(2), log m = 2 artanh((m - 1) / (m + 1)).
     """
-    bits = np.float64(x).view(np.int64)
-    e = (bits - np.int64(0x3FE6A09E667F3BCD)) >> 52
-    m = np.int64(bits - (e << 52)).view(np.float64)
+    bits = np.float64(x).view(np.uint64)
+    # e + 1024, so that nothing is signed; AVX2 has neither signed shifts nor conversions of 64 bits
+    biased = (bits + np.uint64((1024 << 52) - 0x3FE6A09E667F3BCD)) >> np.uint64(52)
+    m = np.uint64(bits - ((biased - np.uint64(1024)) << np.uint64(52))).view(np.float64)
+    e = np.uint64(biased | np.uint64(0x4330000000000000)).view(np.float64) - (2.0**52 + 1024.0)
     t = (m - 1.0) / (m + 1.0)
     s = t * t
     p = 1.0 / 13.0 * s + 1.0 / 11.0
@@ -123,4 +127,4 @@ def log10(x):
     p = p * s + 1.0 / 5.0
     p = p * s + 1.0 / 3.0
     p = p * s + 1.0
-    return np.float64(e) * 0.3010299956639812 + t * p * 0.8685889638065037
+    return e * 0.3010299956639812 + t * p * 0.8685889638065037

@@ -1,7 +1,8 @@
-"""What can be asked of the system about arrays that are mapped from files."""
+"""Arrays in pages that the system was asked for: of files, or of none; what can be asked of it about them."""
 
 from __future__ import annotations
 
+import math
 import mmap
 from contextlib import suppress
 
@@ -18,18 +19,51 @@ def mapping_of(array: np.ndarray) -> mmap.mmap | None:
     return owner
 
 
+def anonymous(shape: tuple[int, ...], dtype) -> np.ndarray:
+    """Zeros in pages of their own, which ``discard`` gives back one by one; those never written take no memory."""
+    dtype, n = np.dtype(dtype), math.prod(shape)
+    if n == 0 or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(shape, dtype)
+    mapping = mmap.mmap(-1, n * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):
+        mapping.madvise(mmap.MADV_HUGEPAGE)  # as NumPy asks for its large arrays
+    return np.frombuffer(mapping, dtype, n).reshape(shape)
+
+
+def discard(array: np.ndarray) -> None:
+    """Give the pages that lie in this part of an ``anonymous`` array back; what was in them is lost."""
+    mapping = mapping_of(array)
+    if mapping is None or not hasattr(mmap, "MADV_DONTNEED") or not array.size:
+        return
+    first, end = _place(mapping, array)
+    first, end = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
+    if end > first:
+        with suppress(OSError, ValueError):
+            mapping.madvise(mmap.MADV_DONTNEED, first, end - first)
+
+
 def give_back(array: np.ndarray) -> None:
     """Let the system take the pages of a mapped array; its content stays in the file."""
     _advise(array, getattr(mmap, "MADV_DONTNEED", None))
 
 
 def populate(array: np.ndarray) -> None:
-    """Map all pages of an array's file now: one by one, at their first use, takes many times as long."""
+    """Map all pages of an array now: one by one, at their first use, takes many times as long."""
     _advise(array, _POPULATE_READ)
 
 
 def _advise(array: np.ndarray, advice: int | None) -> None:
     mapping = mapping_of(array)
-    if mapping is not None and advice is not None and hasattr(mapping, "madvise"):
-        with suppress(OSError, ValueError):  # not known to this system
-            mapping.madvise(advice)
+    if mapping is None or advice is None or not hasattr(mapping, "madvise") or not array.size:
+        return
+    first, end = _place(mapping, array)
+    first -= first % mmap.PAGESIZE  # as madvise wants it
+    with suppress(OSError, ValueError):  # not known to this system
+        mapping.madvise(advice, first, end - first)
+
+
+def _place(mapping: mmap.mmap, array: np.ndarray) -> tuple[int, int]:
+    """Where an array begins and ends in its mapping, in bytes."""
+    whole, _ = np.lib.array_utils.byte_bounds(np.frombuffer(mapping, np.uint8))
+    first, end = np.lib.array_utils.byte_bounds(array)
+    return first - whole, end - whole

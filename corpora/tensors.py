@@ -15,7 +15,7 @@ import math
 import os
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -156,12 +156,14 @@ def write_tensors(
     version: int,
     metadata: Mapping[str, str],
     tensors: Mapping[str, np.ndarray],
-    written: Callable[[], object] = lambda: None,
+    written: Callable[[np.ndarray], object] = lambda block: None,
 ) -> None:
-    """Write a file of ``format``: the tensors in the order given, one after another, without a copy in memory.
+    """Write a file of ``format``: the tensors in the order given, one after another, without a copy in memory
+    (of arrays that are views, a copy of a few MiB at a time).
 
     Written beside and renamed at the end: what was at ``path`` stays until then, and if writing fails.
-    ``written`` is called after every few MiB, so that who keeps arrays in files can give their pages back.
+    ``written`` is called with every few MiB (a view, where the array is contiguous) that are in the file, so that
+    their pages can be given back.
     The first tensor begins at a multiple of 64 bytes: with the widest items first, each lies at a multiple of its size.
     """
     entries: dict = {"__metadata__": {"format": format, "format_version": str(version), **metadata}}
@@ -175,11 +177,24 @@ def write_tensors(
     with replace_file(os.fspath(path)) as file:
         file.write(struct.pack("<Q", len(header)) + header)
         for values in tensors.values():
-            little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-            flat = little.reshape(-1).view(np.uint8)
-            for start in range(0, flat.size, _BLOCK):
-                file.write(flat[start : start + _BLOCK])
-                written()
+            for block in _blocks(values):
+                file.write(block)
+                written(block)
+
+
+def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    """The bytes of an array, row after row, some MiB at a time; a view, as of padded rows, is copied block by block."""
+    little = values.dtype.newbyteorder("<")
+    if values.flags.c_contiguous and values.dtype == little:
+        flat = values.reshape(-1).view(np.uint8)
+        for start in range(0, flat.size, _BLOCK):
+            yield flat[start : start + _BLOCK]
+    elif values.ndim == 0:
+        yield values.astype(little).reshape(1).view(np.uint8)
+    elif values.size:
+        rows = max(1, _BLOCK * len(values) // values.nbytes)
+        for start in range(0, len(values), rows):
+            yield np.ascontiguousarray(values[start : start + rows], little).reshape(-1).view(np.uint8)
 
 
 def to_json(value) -> str:

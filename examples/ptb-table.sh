@@ -8,7 +8,7 @@
 # FOLDER has ptb.train.txt, ptb.valid.txt and ptb.test.txt (LDC licence: for research; `corpora fetch ptb` loads them).
 # Models go to WORK (ptb-table).  When it was stopped, the same command goes on: what is complete there is kept, whatever
 # the settings were.
-# HIDDEN, NETWORKS, CACHE_DECAY and JOBS (networks trained at a time) can be set in the environment.
+# HIDDEN, NETWORKS, CACHE_DECAY, DYNAMIC and JOBS (networks trained at a time) can be set in the environment.
 set -eu
 LC_ALL=C
 export LC_ALL
@@ -26,7 +26,7 @@ for file in "$train" "$valid" "$test"; do
     fi
 done
 work=${2:-ptb-table}
-hidden=${HIDDEN:-300} networks=${NETWORKS:-5} decay=${CACHE_DECAY:-0.008}
+hidden=${HIDDEN:-300} networks=${NETWORKS:-5} decay=${CACHE_DECAY:-0.008} alpha=${DYNAMIC:-0.02}
 jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 export train valid hidden
 mkdir -p "$work"
@@ -97,7 +97,7 @@ while [ "$seed" -lt "$networks" ]; do
     seed=$((seed + 1))
     score "rnn$seed" -m "rnn$seed.rnnlm"
 done
-score rnn1-dynamic -m rnn1.rnnlm --dynamic 0.1
+score rnn1-dynamic -m rnn1.rnnlm --dynamic "$alpha"
 
 # ---- mixtures; $models is a list of options
 
@@ -107,7 +107,7 @@ combine rnns $models
 combine rnns-kn5 $models -m kn5.lm
 combine rnns-kn5-cache $models -m kn5.lm --cache-decay "$decay"
 combine everything $models -m gt3.lm -m gt5.lm -m kn3.lm -m kn5.lm --cache-decay "$decay"
-score everything-dynamic -m everything.json --dynamic 0.1
+score everything-dynamic -m everything.json --dynamic "$alpha"
 
 # ---- the table
 

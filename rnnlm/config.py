@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+
+from corpora.record import Record, require
 
 CELLS = ("elman",)
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
@@ -12,26 +14,8 @@ DTYPES = ("float32", "float64")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-class _Record:
-    """To and from the plain dictionary that model files hold; unknown keys of newer versions are refused."""
-
-    def to_dict(self) -> dict:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict):
-        unknown = set(values) - {field.name for field in fields(cls)}
-        _require(not unknown, f"unknown setting {', '.join(sorted(unknown))}: written by a newer version")
-        return cls(**values)
-
-
 @dataclass(frozen=True)
-class ModelConfig(_Record):
+class ModelConfig(Record):
     """The architecture of a recurrent language model.
 
     ``classes`` 1 is the full softmax.  ``compression`` 0 is no compression layer.  ``direct`` is
@@ -51,18 +35,18 @@ class ModelConfig(_Record):
     dtype: str = "float32"
 
     def __post_init__(self):
-        _require(self.hidden >= 1, f"--hidden {self.hidden}: at least 1 unit is needed")
-        _require(self.cell in CELLS, f"cell {self.cell}: one of {', '.join(CELLS)}")
-        _require(self.activation in ACTIVATIONS, f"--activation {self.activation}: one of {', '.join(ACTIVATIONS)}")
-        _require(self.classes >= 1, f"--class {self.classes}: at least 1 (1 is the full softmax)")
-        _require(self.compression >= 0, f"--compression {self.compression}: 0 (none) or a size")
-        _require(self.direct >= 0, f"--direct {self.direct}: 0 (none) or a number of weights")
-        _require(self.direct % 2 == 0, f"--direct {self.direct}: an even number (one half for classes, one for words)")
-        _require(
+        require(self.hidden >= 1, f"--hidden {self.hidden}: at least 1 unit is needed")
+        require(self.cell in CELLS, f"cell {self.cell}: one of {', '.join(CELLS)}")
+        require(self.activation in ACTIVATIONS, f"--activation {self.activation}: one of {', '.join(ACTIVATIONS)}")
+        require(self.classes >= 1, f"--class {self.classes}: at least 1 (1 is the full softmax)")
+        require(self.compression >= 0, f"--compression {self.compression}: 0 (none) or a size")
+        require(self.direct >= 0, f"--direct {self.direct}: 0 (none) or a number of weights")
+        require(self.direct % 2 == 0, f"--direct {self.direct}: an even number (one half for classes, one for words)")
+        require(
             1 <= self.direct_order <= MAX_DIRECT_ORDER,
             f"--direct-order {self.direct_order}: 1 to {MAX_DIRECT_ORDER}",
         )
-        _require(self.dtype in DTYPES, f"--dtype {self.dtype}: one of {', '.join(DTYPES)}")
+        require(self.dtype in DTYPES, f"--dtype {self.dtype}: one of {', '.join(DTYPES)}")
 
 
 def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
@@ -79,7 +63,7 @@ def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, 
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Record):
+class TrainConfig(Record):
     """How a model is trained: online stochastic gradient descent as in Mikolov's toolkit.
 
     ``bptt`` steps of error propagation before the block, 0 or 1: none; every ``bptt_block`` words
@@ -103,16 +87,16 @@ class TrainConfig(_Record):
 
     def __post_init__(self):
         for name in ("alpha", "beta", "gradient_cutoff", "min_improvement", "scale"):
-            _require(math.isfinite(getattr(self, name)), f"--{name.replace('_', '-')}: not a finite number")
-        _require(self.alpha > 0, f"--alpha {self.alpha}: above 0")
-        _require(self.beta >= 0, f"--beta {self.beta}: 0 or above")
-        _require(self.bptt >= 0, f"--bptt {self.bptt}: 0 (none) or a number of steps")
-        _require(self.bptt_block >= 1, f"--bptt-block {self.bptt_block}: at least 1 word")
-        _require(self.gradient_cutoff >= 0, f"--gradient-cutoff {self.gradient_cutoff}: 0 (off) or above")
-        _require(self.max_epochs >= 1, f"--max-iter {self.max_epochs}: at least 1 epoch")
-        _require(self.scale > 0, f"--init-scale {self.scale}: above 0")
-        _require(self.seed >= 0, f"--seed {self.seed}: 0 or above")
-        _require(
+            require(math.isfinite(getattr(self, name)), f"--{name.replace('_', '-')}: not a finite number")
+        require(self.alpha > 0, f"--alpha {self.alpha}: above 0")
+        require(self.beta >= 0, f"--beta {self.beta}: 0 or above")
+        require(self.bptt >= 0, f"--bptt {self.bptt}: 0 (none) or a number of steps")
+        require(self.bptt_block >= 1, f"--bptt-block {self.bptt_block}: at least 1 word")
+        require(self.gradient_cutoff >= 0, f"--gradient-cutoff {self.gradient_cutoff}: 0 (off) or above")
+        require(self.max_epochs >= 1, f"--max-iter {self.max_epochs}: at least 1 epoch")
+        require(self.scale > 0, f"--init-scale {self.scale}: above 0")
+        require(self.seed >= 0, f"--seed {self.seed}: 0 or above")
+        require(
             self.initialisation in INITIALISATIONS,
             f"--init {self.initialisation}: one of {', '.join(INITIALISATIONS)}",
         )

@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from corpora import resumable
 from corpora.checks import all_finite
 from corpora.errors import CorpusError, FormatError
-from corpora.files import check_output
 from corpora.progress import bar
+from corpora.resumable import checkpoint_of
 from corpora.system import available_memory, polite_interrupt, readable_size
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
@@ -35,26 +36,14 @@ SNAPSHOT_WORDS = 40
 OPTIONS = {"classes": "class", "max_epochs": "max-iter", "initialisation": "init", "scale": "init-scale"}
 
 
-def checkpoint_of(output: str) -> str:
-    """The file beside a model that holds a whole interrupted run."""
-    return f"{output}.checkpoint"
-
-
 def check_outputs(output: str, log: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> bool:
     """Whether there is a checkpoint to go on from.
 
     CorpusError where ``output`` or ``log`` cannot be written, or is one of ``inputs``, the files that are read.
     """
-    resumes = os.path.exists(checkpoint_of(output)) and not force
     if os.path.exists(output) and not os.path.isdir(output) and not os.path.isfile(output):
         raise CorpusError(f"{output}: not an ordinary file; the model is read again while it is trained")
-    check_output(output, force or resumes, inputs)
-    if log is None:
-        return resumes
-    check_output(log, force or resumes, inputs)
-    if os.path.realpath(output) == os.path.realpath(log):
-        raise CorpusError(f"{log}: both the model and the log; give one of them another name")
-    return resumes
+    return resumable.check_outputs({"the model": output, "the log": log}, force, inputs)
 
 
 @dataclass

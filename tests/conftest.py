@@ -16,7 +16,7 @@ SHARED = ROOT.parent / "shared"
 def _cache_directory() -> str:
     """One folder for each state of the source: Numba's cache does not see a change in a callee of another module."""
     digest = hashlib.sha256()
-    for package in ("corpora", "rnnlm"):
+    for package in ("corpora", "rnnlm", "w2v"):
         for path in sorted((ROOT / package).rglob("*.py")):
             digest.update(path.read_bytes())
     return str(

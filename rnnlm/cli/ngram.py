@@ -220,7 +220,7 @@ def ngram(context, text, output, form, discounts, force, **o) -> None:
         lm = estimate_model(text, options=smoothing_options, **o, say=note, progress=progress)
     if discounts:
         click.echo(discount_table(lm.training["orders"]))
-    save(lm, output, form)
+    save(lm, output, form, consume=True)
 
 
 def _check_smoothing(context, o: dict) -> None:

@@ -90,10 +90,11 @@ def peek(path: str | os.PathLike) -> dict:
         return facts | FORMATS[name].peek(source)
 
 
-def save(lm, path: str | os.PathLike, format: str = "native") -> None:
+def save(lm, path: str | os.PathLike, format: str = "native", *, consume: bool = False) -> None:
     """Write a model in one of FORMATS; "native" is the one that its kind of model has.
 
     The file that was there is replaced at the end, and stays if writing fails.
+    ``consume``: the model is of no use afterwards, so that its memory can be given back on the way.
     CorpusError for a model that a format cannot hold.
     """
     if format not in FORMATS:
@@ -107,7 +108,10 @@ def save(lm, path: str | os.PathLike, format: str = "native") -> None:
     if holds and holds != kind:
         form = FORMAT_NAMES.get(format, format)
         raise CorpusError(f"{os.fspath(path)}: {kind} cannot be written as {form}, which is for {holds}")
-    FORMATS[format].write(lm, path)
+    if consume and format == "ngram":
+        ngram.save(lm, path, consume=True)
+    else:
+        FORMATS[format].write(lm, path)
 
 
 def _kind_of(lm) -> str:

@@ -17,6 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from corpora.errors import FormatError
+from corpora.mapping import discard
 from corpora.source import Source
 from corpora.tensors import Header, read_array, read_header, read_vocab, to_json, vocab_tensors, write_tensors
 from corpora.tensors import recognises as recognises_tensors
@@ -80,8 +81,11 @@ def _nodes(source: Source, header: Header, n: int, order: int, n_words: int) -> 
     return nodes
 
 
-def save(lm, path: str | os.PathLike) -> None:
-    """Write a BackoffLM.  Large arrays go to the file one after another, without a copy in memory."""
+def save(lm, path: str | os.PathLike, *, consume: bool = False) -> None:
+    """Write a BackoffLM.  Large arrays go to the file one after another, without a copy in memory.
+
+    ``consume``: the model is of no use afterwards; its memory is given back while the file is written.
+    """
     trie = lm.trie
     orders = range(1, trie.order + 1)
     # rows of 16 bytes first, from a multiple of 64 on: none lies in two cache lines
@@ -93,4 +97,11 @@ def save(lm, path: str | os.PathLike) -> None:
         "ngrams": to_json([trie.n_ngrams(n) for n in orders]),
         "training": to_json(lm.training),
     }
-    write_tensors(path, FORMAT, FORMAT_VERSION, metadata, tensors, lm.arena.drop if lm.arena else lambda: None)
+
+    def written(block: np.ndarray) -> None:
+        if lm.arena is not None and lm.arena.spill:
+            lm.arena.drop()
+        elif consume:
+            discard(block)
+
+    write_tensors(path, FORMAT, FORMAT_VERSION, metadata, tensors, written)

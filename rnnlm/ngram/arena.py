@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.mapping import give_back
+from corpora.mapping import anonymous, give_back
 
 PIECE = 1 << 15  # rows
 _WORTH = 150 << 20  # bytes, some 100 MiB of which are the program itself
@@ -32,7 +32,7 @@ class Rows:
     def __init__(self, columns: int, capacity: int, file=None, refused: Callable[[OSError], Exception] | None = None):
         self._file, self._refused, self._columns, self.size = file, refused, columns, 0
         # pages that are never written take no memory: the capacity may be far too large
-        self.data = np.empty((capacity, columns), np.uint32) if file is None else np.empty((0, columns), np.uint32)
+        self.data = anonymous((capacity if file is None else 0, columns), np.uint32)
 
     @property
     def in_memory(self) -> bool:

@@ -31,7 +31,10 @@ NOT_SEEN = np.uint32(0xFFFFFFFF)
 EPSILON = 3e-6  # what SRILM takes for no probability mass
 _FOLLOWING = np.uint32((1 << 24) - 1)
 _MASK = ~DROPPED
-_FAR, _NEAR = 32, 12  # records between a prefetch of a cursor, of what it points to, and their use
+BLOCK = 512  # n-grams: what they need fits the second cache level
+_FAR = 32  # records between a prefetch of a cursor and its use
+_LANES = 32  # numbers that a vectorised loop takes at a time, or a divisor of that
+_TINY = 1e-300
 _U = np.uint64
 _LN10 = 2.302585092994046
 _ZERO = np.float32(ZERO)
@@ -63,6 +66,35 @@ class Rule(NamedTuple):
     n_words: int
 
 
+class Block(NamedTuple):
+    """Histories that are finished together; H histories, I n-grams.
+
+    found, parents (I,) uint32: the rows of their n-grams, and of the same words after the shorter histories.
+    first (H + 1,) uint32: where the n-grams of a history begin.  row (H,) uint32: the rows of the histories.
+    The rest is scratch.
+    """
+
+    found: np.ndarray
+    parents: np.ndarray
+    counted: np.ndarray
+    lowers: np.ndarray
+    p: np.ndarray
+    logarithms: np.ndarray
+    first: np.ndarray
+    row: np.ndarray
+    masses: np.ndarray
+
+    @classmethod
+    def create(cls, n_ids: int) -> Block:
+        """Room for BLOCK n-grams and one history more, which has a word at most once."""
+        n = -(-(BLOCK + n_ids) // _LANES) * _LANES
+        integers = (np.zeros(n, np.uint32) for _ in range(3))
+        reals = (np.zeros(n) for _ in range(3))
+        room = BLOCK + _LANES
+        heads = (np.zeros(room, np.uint32) for _ in range(2))
+        return cls(*integers, *reals, *heads, np.ones((6, room)))
+
+
 class Columns(NamedTuple):
     """What is read and written.  counts (M,) uint32 of order n become ``probs``, the same memory as float32.
 
@@ -92,107 +124,204 @@ def power10(x):
 
 
 @exact_kernel
-def assign(records, rule, columns, cursors, state, rows, found, parents, counted, lowers):
+def _whole(n):
+    """The next multiple of _LANES."""
+    return (n + _U(_LANES - 1)) & ~_U(_LANES - 1)
+
+
+@exact_kernel
+def _redistribute(block, first, stop, rule, total, weight):
+    """Give up the shorter history, then enlarge the total, until something is left for words that were not seen.
+
+    Items first to stop of the block get new probabilities; returns the probability mass and that of the shorter
+    history.
+    """
+    taken, smallest, min_count = rule.taken, rule.smallest, rule.min_count
+    last = np.uint32(taken.size - 1)
+    while True:
+        if weight > 0.0:
+            weight = 0.0
+        else:
+            total += 1.0
+        factor = 1.0 / total
+        units, lower_units = np.int64(0), np.int64(0)
+        for i in range(first, stop):
+            count = block.counted[i]
+            rest = np.float64(count) - taken[min(count, last)]
+            if not (count < min_count or rest <= smallest):
+                logarithm = log10(rest * factor)
+                rounded = np.float32(logarithm)
+                block.logarithms[i] = logarithm
+                p = rest * factor * (1.0 + (np.float64(rounded) - logarithm) * _LN10)
+                units += np.int64(p * _MASS_UNIT)
+                lower_units += np.int64(block.lowers[i] * _MASS_UNIT)
+        if units / _MASS_UNIT <= 1.0 - EPSILON:
+            return units / _MASS_UNIT, lower_units / _MASS_UNIT
+
+
+@exact_kernel
+def _finish_as_kenlm(block, n_histories, rule, columns):
+    """KenLM's way; see above.  The probabilities stay linear."""
+    taken, per_type, constant = rule.taken, rule.per_type, rule.constant
+    probs, backoffs = columns.probs, columns.backoffs
+    first, row, found, counted, lowers = block.first, block.row, block.found, block.counted, block.lowers
+    last = np.uint32(taken.size - 1)
+    for h in range(_U(n_histories)):
+        start, stop = _U(first[h]), _U(first[h + _U(1)])
+        total, left_units = constant, np.int64(0)
+        for i in range(start, stop):
+            count = counted[i]
+            total += np.float64(count) + per_type
+            left_units += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
+        weight = (constant + left_units / _TAKEN_UNIT) / total if rule.interpolate else 0.0
+        factor = 1.0 / total
+        for i in range(start, stop):
+            count = counted[i]
+            p = (np.float64(count) - taken[min(count, last)]) * factor
+            probs[found[i]] = p + weight * lowers[i]
+        backoffs[row[h]] = weight
+
+
+@exact_kernel
+def _finish_as_srilm(block, n_histories, n_items, rule, columns):
+    """SRILM's way; see above.  Returns how many n-grams were dropped.
+
+    Exponentials and logarithms are taken of whole arrays; all that is between goes history by history.
+    """
+    taken, per_type, constant = rule.taken, rule.per_type, rule.constant
+    min_count, smallest, makes_room = rule.min_count, rule.smallest, rule.makes_room
+    probs, lower, backoffs = columns.probs, columns.lower, columns.backoffs
+    dropped, histories = columns.dropped, columns.histories
+    first, row, found, parents, counted = block.first, block.row, block.found, block.parents, block.counted
+    p, lowers, logarithms, masses = block.p, block.lowers, block.logarithms, block.masses
+    last, n_dropped = np.uint32(taken.size - 1), 0
+    for i in range(_U(n_items)):
+        lowers[i] = power10(np.float32(lowers[i]))
+    for h in range(_U(n_histories)):
+        start, stop = _U(first[h]), _U(first[h + _U(1)])
+        total, left_units = constant, np.int64(0)
+        for i in range(start, stop):
+            count = counted[i]
+            total += np.float64(count) + per_type
+            left_units += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
+        weight = (constant + left_units / _TAKEN_UNIT) / total if rule.interpolate else 0.0
+        factor = 1.0 / total
+        for i in range(start, stop):
+            count = counted[i]
+            rest = np.float64(count) - taken[min(count, last)]
+            kept = not (count < min_count or rest <= smallest)
+            p[i] = rest * factor + weight * lowers[i] if kept else 0.0
+        masses[0, h], masses[1, h] = total, weight
+    for i in range(_U(n_items)):
+        logarithms[i] = log10(max(p[i], _TINY))
+    for h in range(_U(n_histories)):
+        start, stop = _U(first[h]), _U(first[h + _U(1)])
+        units, lower_units = np.int64(0), np.int64(0)
+        for i in range(start, stop):
+            # 10**rounded, from its distance to the logarithm of p
+            rounded = np.float64(np.float32(logarithms[i]))
+            units += np.int64(p[i] * (1.0 + (rounded - logarithms[i]) * _LN10) * _MASS_UNIT)
+            lower_units += np.int64(lowers[i] * _MASS_UNIT) if p[i] > 0.0 else np.int64(0)
+        mass, lower_mass, weight = units / _MASS_UNIT, lower_units / _MASS_UNIT, masses[1, h]
+        if makes_room and mass > 1.0 - EPSILON and stop - start < _U(rule.n_words):
+            mass, lower_mass = _redistribute(block, start, stop, rule, masses[0, h], weight)
+        unseen = 1.0 - mass
+        if unseen < EPSILON and (unseen < 0.0 or not rule.smooths):
+            unseen = 0.0
+        masses[0, h], masses[2, h], masses[3, h] = mass, unseen, 1.0 - lower_mass
+    for h in range(_whole(_U(n_histories))):
+        masses[4, h] = log10(max(masses[2, h], _TINY))
+        masses[5, h] = log10(max(masses[3, h], _TINY))
+    for h in range(_U(n_histories)):
+        start, stop = _U(first[h]), _U(first[h + _U(1)])
+        mass, weight, unseen, lower_unseen = masses[0, h], masses[1, h], masses[2, h], masses[3, h]
+        backoff, scale = np.float32(0.0), np.float32(0.0)
+        if mass > 0.0:
+            histories[row[h]] = 1
+            if rule.fixed > 0.0:
+                backoff = np.float32(log10(rule.fixed))
+            elif lower_unseen >= EPSILON:
+                backoff = _ZERO
+                if unseen > 0.0:
+                    backoff = np.float32(masses[4, h]) - np.float32(masses[5, h])
+                elif weight > 0.0 and not makes_room:
+                    backoff = log10_or_zero(weight)  # all that rounding has left to be known
+            elif unseen > EPSILON:
+                # its words have all the probability of the shorter history: there is no use for the rest
+                scale = np.float32(-log10(mass))
+        backoffs[row[h]] = backoff
+        for i in range(start, stop):
+            k = found[i]
+            if p[i] > 0.0:
+                probs[k] = np.float32(logarithms[i]) + scale
+            else:
+                dropped[k] = 1
+                probs[k] = max(lower[parents[i]] + backoff, _ZERO)
+                n_dropped += 1
+    return n_dropped
+
+
+@exact_kernel
+def _finish(block, n_histories, n_items, rule, columns):
+    """Do what ``assign`` does for the histories of a block; what comes after them moves to its beginning."""
+    counts, lower, found, parents = columns.counts, columns.lower, block.found, block.parents
+    counted, lowers, done = block.counted, block.lowers, _U(block.first[n_histories])
+    for i in range(done):
+        counted[i] = counts[found[i]]
+        lowers[i] = np.float64(lower[parents[i]])
+    n_dropped = 0
+    if rule.exact:
+        _finish_as_kenlm(block, n_histories, rule, columns)
+    else:
+        # whole vectors, so that no number is computed by other instructions than the same number elsewhere
+        filled = _whole(done)
+        for i in range(done, filled):
+            lowers[i] = 0.0
+            block.p[i] = 1.0
+        n_dropped = _finish_as_srilm(block, n_histories, filled, rule, columns)
+    for i in range(done, _U(n_items)):
+        found[i - done], parents[i - done] = found[i], parents[i]
+    return n_dropped
+
+
+@exact_kernel
+def assign(records, rule, columns, cursors, state, rows, block):
     """Give the n-grams of these histories their probabilities, and the histories their back-off weights.
 
     records (R,) uint32; a last one of 0 ends the history before it.  cursors (ids, 4) uint32: NEXT, the next
     n-gram of a word, NEXT_PARENT the same of order n - 1.  state (3,) int64: the number of the history at hand, that of
-    the history without its oldest word, how many n-grams were found.  rows: the rows of histories by number,
-    if they are not their numbers.  Scratch: found, parents, counted (ids,) uint32, lowers (ids,) float64.
+    the history without its oldest word, how many of its n-grams are in the block (-1: it is none).  rows: the rows of
+    histories by number, if they are not their numbers.  Histories are collected in a block, so that what they need of
+    memory is asked for long before it is used, and finished together.
     Returns how many n-grams were dropped.
     """
-    n, taken, per_type, constant, interpolate, exact, min_count, smallest, makes_room, smooths, fixed, n_words = rule
-    counts, probs, lower, backoffs, dropped, histories = columns
-    x, shorter, m = state[0], np.uint32(state[1]), _U(state[2])
+    n = rule.n
+    x, shorter = state[0], np.uint32(state[1])
     is_open = x >= 0 and state[2] >= 0
-    last, n_dropped = np.uint32(taken.size - 1), 0
-    cursor_at, count_at, lower_at = _U(cursors.ctypes.data), _U(counts.ctypes.data), _U(lower.ctypes.data)
-    count_step, lower_step = _U(counts.strides[0]), _U(lower.strides[0])
+    n_items, n_histories, n_dropped = _U(max(state[2], 0)), _U(0), 0
+    found, parents, first, row = block.found, block.parents, block.first, block.row
+    first[0] = 0
+    cursor_at, count_at, lower_at = (
+        _U(cursors.ctypes.data), _U(columns.counts.ctypes.data), _U(columns.lower.ctypes.data)
+    )  # fmt: skip
+    count_step, lower_step = _U(columns.counts.strides[0]), _U(columns.lower.strides[0])
     size = _U(records.size)
     for r in range(size):
         if r + _U(_FAR) < size:
             prefetch(cursor_at + (_U(records[r + _U(_FAR)] & _FOLLOWING) << _U(4)))
-            word = _U(records[r + _U(_NEAR)] & _FOLLOWING)
-            prefetch(count_at + _U(cursors[word, NEXT]) * count_step)
-            prefetch(lower_at + _U(cursors[word, NEXT_PARENT]) * lower_step)
         record = records[r]
         word = _U(record & _FOLLOWING)
         common, length = np.int64(record >> np.uint32(24)) & 15, np.int64(record >> np.uint32(28))
         if common < n - 1:
-            if is_open:
-                at = _U(rows[_U(x)]) if rows.size > 0 else _U(x)
-                # ---- the history is complete: what follows it is in found[:m]
-                total, left_units = constant, np.int64(0)
-                for i in range(m):
-                    count = counts[found[i]]
-                    counted[i] = count
-                    total += np.float64(count) + per_type
-                    left_units += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
-                left = constant + left_units / _TAKEN_UNIT
-                if exact:
-                    weight = left / total if interpolate and m > _U(0) else 0.0
-                    factor = 1.0 / total
-                    for i in range(m):
-                        count = counted[i]
-                        p = (np.float64(count) - taken[min(count, last)]) * factor
-                        probs[found[i]] = p + weight * np.float64(lower[parents[i]])
-                    backoffs[at] = weight if m > _U(0) else 1.0
-                else:
-                    for i in range(m):
-                        lowers[i] = power10(lower[parents[i]])
-                    weight = left / total if interpolate and m > _U(0) else 0.0
-                    mass, lower_mass = 0.0, 0.0
-                    while True:
-                        units, lower_units = np.int64(0), np.int64(0)
-                        factor = 1.0 / total
-                        for i in range(m):
-                            k, count = found[i], counted[i]
-                            rest = np.float64(count) - taken[min(count, last)]
-                            if count < min_count or rest <= smallest:
-                                dropped[k] = 1
-                            else:
-                                p = rest * factor + weight * lowers[i]
-                                logarithm = log10(p)
-                                rounded = np.float32(logarithm)
-                                probs[k] = rounded
-                                # 10**rounded, from its distance to the logarithm of p
-                                p *= 1.0 + (np.float64(rounded) - logarithm) * _LN10
-                                units += np.int64(p * _MASS_UNIT)
-                                lower_units += np.int64(lowers[i] * _MASS_UNIT)
-                        mass, lower_mass = units / _MASS_UNIT, lower_units / _MASS_UNIT
-                        if not makes_room or m >= _U(n_words) or mass <= 1.0 - EPSILON:
-                            break
-                        if weight > 0.0:
-                            weight = 0.0
-                        else:
-                            total += 1.0
-                    backoff, scale = np.float32(0.0), np.float32(0.0)
-                    if mass > 0.0:
-                        histories[at] = 1
-                        unseen, lower_unseen = 1.0 - mass, 1.0 - lower_mass
-                        if unseen < EPSILON and (unseen < 0.0 or not smooths):
-                            unseen = 0.0
-                        if fixed > 0.0:
-                            backoff = np.float32(log10(fixed))
-                        elif lower_unseen >= EPSILON:
-                            backoff = _ZERO
-                            if unseen > 0.0:
-                                backoff = log10_or_zero(unseen) - log10_or_zero(lower_unseen)
-                            elif weight > 0.0 and not makes_room:
-                                backoff = log10_or_zero(weight)  # all that rounding has left to be known
-                        elif unseen > EPSILON:
-                            # its words have all the probability of the shorter history: there is no use for the rest
-                            scale = np.float32(-log10(mass))
-                    backoffs[at] = backoff
-                    for i in range(m):
-                        k = found[i]
-                        if dropped[k] != 0:
-                            probs[k] = max(lower[parents[i]] + backoff, _ZERO)
-                            n_dropped += 1
-                        elif scale != np.float32(0.0):
-                            probs[k] += scale
+            if is_open and n_items > _U(first[n_histories]):
+                # the history is complete; one that nothing follows needs nothing
+                row[n_histories] = rows[_U(x)] if rows.size > 0 else np.uint32(x)
+                n_histories += _U(1)
+                first[n_histories] = n_items
+                if n_items >= _U(BLOCK):
+                    n_dropped += _finish(block, n_histories, n_items, rule, columns)
+                    n_histories, n_items = _U(0), _U(0)
             is_open = length >= n - 1
-            m = _U(0)
             if is_open:
                 x += 1
             if common < n - 2 and length >= n - 2:
@@ -209,10 +338,14 @@ def assign(records, rule, columns, cursors, state, rows, found, parents, counted
             cursors[word, SEEN] = np.uint32(x)
             k = cursors[word, NEXT]
             cursors[word, NEXT] = k + np.uint32(1)
-            found[m] = k
-            parents[m] = parent
-            m += _U(1)
-    state[0], state[1], state[2] = x, shorter, np.int64(m) if is_open else -1
+            prefetch(count_at + _U(k) * count_step)
+            prefetch(lower_at + _U(parent) * lower_step)
+            found[n_items] = k
+            parents[n_items] = parent
+            n_items += _U(1)
+    n_dropped += _finish(block, n_histories, n_items, rule, columns)
+    state[0], state[1] = x, shorter
+    state[2] = np.int64(n_items - _U(first[n_histories])) if is_open else -1
     return n_dropped
 
 

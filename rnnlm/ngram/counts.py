@@ -287,7 +287,10 @@ def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, keep_record
     store = _Store(plan.n_ids, rows, arena.rows(1, n_records + 1) if keep_records else None, arena)
     batches = plan.batches(limit)
     most = max(int(plan.sizes[lo:hi].sum()) for lo, hi in batches)
-    positions = np.empty(most, np.uint32)
+    if keep_records and store.records.in_memory and len(batches) == 1:
+        positions = store.records.data[:most, 0]  # a shard's records take the place of its positions
+    else:
+        positions = np.empty(most, np.uint32)
     largest = int(plan.sizes.max())
     sorters = [Sorter(order, plan.bits, largest) for _ in range(threads)]
     for lo, hi in batches:

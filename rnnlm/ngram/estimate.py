@@ -22,6 +22,7 @@ from rnnlm.ngram.assign import (
     NEXT,
     NEXT_PARENT,
     NOT_SEEN,
+    Block,
     Columns,
     assign,
     take_logs,
@@ -265,13 +266,13 @@ class _Order:
             cursors[:, NEXT_PARENT] = places[-2]
         # numbers of histories, and of those that are shorter by a word: the latter only have to differ
         state = np.array([self._first_history(first_word) - 1, 0, -1], np.int64)
-        scratch = [np.empty(self.n_ids, dtype) for dtype in (np.uint32, np.uint32, np.uint32, np.float64)]
+        block = Block.create(self.n_ids)
         dropped = 0
         records = self.counted.records[starts[first_word] : starts[stop_word]]
         parts = [self.firsts] if first_word == 0 else []
         parts += [records[part] for part in arena.pieces(records.size, _RECORDS)]
         for part in [*parts, np.zeros(1, np.uint32)]:
-            dropped += assign(part, self.rule, columns, cursors, state, self.rows, *scratch)
+            dropped += assign(part, self.rule, columns, cursors, state, self.rows, block)
             arena.drop()
         return dropped
 

@@ -1,6 +1,7 @@
 """What the tests of the rnnlm command share: a way to call it, small texts, and one trained model."""
 
 import hashlib
+import importlib
 import io
 import os
 import shlex
@@ -17,13 +18,9 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.enviro
 TRAINING = "--hidden 6 --class 4 --max-iter 3 --seed 2"
 
 
-@pytest.fixture(scope="session")
-def rnnlm():
-    """rnnlm(line, stdin=b"") -> (exit code, output, errors): the command, in this process."""
-
+def _called_in_process(package):
     def call(line, stdin=b""):
-        from rnnlm.cli import run
-
+        run = importlib.import_module(f"{package}.cli").run
         streams = [io.TextIOWrapper(io.BytesIO(stdin)), *(io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))]
         with pytest.MonkeyPatch.context() as patch:
             for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
@@ -36,16 +33,25 @@ def rnnlm():
     return call
 
 
-@pytest.fixture(scope="session")
-def done(rnnlm):
-    """done(line, stdin=b"") -> output of a command that must do well."""
-
+def _doing_well(command):
     def done(line, stdin=b""):
-        code, out, err = rnnlm(line, stdin)
+        code, out, err = command(line, stdin)
         assert code == 0, err
         return out
 
     return done
+
+
+@pytest.fixture(scope="session")
+def rnnlm():
+    """rnnlm(line, stdin=b"") -> (exit code, output, errors): the command, in this process."""
+    return _called_in_process("rnnlm")
+
+
+@pytest.fixture(scope="session")
+def done(rnnlm):
+    """done(line, stdin=b"") -> output of a command that must do well."""
+    return _doing_well(rnnlm)
 
 
 @pytest.fixture(scope="session")
@@ -143,3 +149,15 @@ def refused(rnnlm, contents):
         assert contents() == before
 
     return refused
+
+
+@pytest.fixture(scope="session")
+def w2v():
+    """w2v(line, stdin=b"") -> (exit code, output, errors): the command, in this process."""
+    return _called_in_process("w2v")
+
+
+@pytest.fixture(scope="session")
+def w2v_done(w2v):
+    """w2v_done(line, stdin=b"") -> output of a command that must do well."""
+    return _doing_well(w2v)
