@@ -128,3 +128,22 @@ def log10(x):
     p = p * s + 1.0 / 3.0
     p = p * s + 1.0
     return e * 0.3010299956639812 + t * p * 0.8685889638065037
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def log32(x):
+    """Natural logarithm of a positive, normal float32, in vector instructions where a loop is over it.
+
+    Error: below 2e-7, absolute or relative, whichever is larger (tested).  As ``log10``, in float32.
+    """
+    bits = np.float32(x).view(np.uint32)
+    biased = (bits + np.uint32((128 << 23) - 0x3F3504F3)) >> np.uint32(23)  # e + 128
+    m = np.uint32(bits - ((biased - np.uint32(128)) << np.uint32(23))).view(np.float32)
+    t = (m - _f(1.0)) / (m + _f(1.0))
+    s = t * t
+    p = _f(2.0 / 9.0) * s + _f(2.0 / 7.0)
+    p = p * s + _f(2.0 / 5.0)
+    p = p * s + _f(2.0 / 3.0)
+    p = p * s + _f(2.0)
+    e = np.uint32(biased | np.uint32(0x4B000000)).view(np.float32) - _f(2.0**23 + 128.0)
+    return e * _f(0.6931471805599453) + t * p

@@ -12,19 +12,17 @@ rows eight at a time: matrices from ``padded_matrix`` have the zero rows that th
 
 from __future__ import annotations
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from corpora import llvm
 from corpora.jit import kernel
+from corpora.llvm import I32, I64, VECTOR_BYTES
 
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
-# one register: wider vectors would be split and spilled, narrower ones leave the machine idle
-_VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
-PAD = _VECTOR_BYTES // 4  # elements: one register of float32, two of float64
+PAD = VECTOR_BYTES // 4  # elements: one register of float32, two of float64
 
 
 def padded(n: int) -> int:
@@ -49,90 +47,12 @@ def padded_matrix(values: np.ndarray, dtype=None) -> np.ndarray:
     return out
 
 
-# ---- LLVM helpers: pointers, loads, stores, one vector type an element type
-
-
-def _element(array_type):
-    return (ir.FloatType(), 4) if array_type.dtype == types.float32 else (ir.DoubleType(), 8)
-
-
-def _vector(array_type) -> tuple[ir.VectorType, int]:
-    element, size = _element(array_type)
-    lanes = _VECTOR_BYTES // size
-    return ir.VectorType(element, lanes), lanes
-
-
-def _data(context, builder, array_type, value):
-    if isinstance(array_type, types.CPointer):
-        return value
-    return context.make_array(array_type)(context, builder, value).data
-
-
-def _load(builder, pointer, index, vector):
-    at = builder.bitcast(builder.gep(pointer, [index]), vector.as_pointer())
-    return builder.load(at, align=4)
-
-
-def _store(builder, value, pointer, index):
-    at = builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer())
-    builder.store(value, at, align=4)
-
-
-def _fma(builder, x, y, z):
-    name = f"llvm.fma.v{x.type.count}f{32 if x.type.element == ir.FloatType() else 64}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.type, [x.type] * 3), name)
-    return builder.call(function, [x, y, z])
-
-
-def _splat(builder, scalar, vector):
-    undefined = ir.Constant(vector, ir.Undefined)
-    one = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count))
-
-
-def _pairwise(builder, a, b, unit: int, part: int):
-    """Sums of neighbouring units of lanes within every ``part`` lanes: a's in its lower half, b's in its upper."""
-    lanes = a.type.count
-    masks = [], []
-    for start in range(0, lanes, part):
-        for vector in (0, lanes):
-            for at in range(start, start + part, 2 * unit):
-                for k in range(unit):
-                    masks[0].append(vector + at + k)
-                    masks[1].append(vector + at + unit + k)
-    kind = ir.VectorType(_I32, lanes)
-    return builder.fadd(*(builder.shuffle_vector(a, b, ir.Constant(kind, mask)) for mask in masks))
-
-
-def _lane_sums(builder, vectors: list) -> list:
-    """The sum of the lanes of each vector, in order: one vector with all of them, repeated, or several.
-
-    First within 128 bits, where shuffles are cheap, then across.
-    """
-    lanes = vectors[0].type.count
-    part = 4 if vectors[0].type.element == ir.FloatType() else 2
-    unit, within = 1, part
-    rest = lanes  # lanes that still belong to one sum
-    while rest > 1:
-        if rest * part == lanes:  # each part now holds ``part`` sums: whole parts are added
-            unit, within = part, lanes
-        if len(vectors) == 1:
-            vectors = vectors * 2
-        vectors = [_pairwise(builder, *pair, unit, within) for pair in zip(vectors[::2], vectors[1::2], strict=True)]
-        rest //= 2
-    return vectors
-
-
-def _constant(n: int):
-    return ir.Constant(_I64, n)
-
-
 @intrinsic
 def pointer(typing_context, a):
     """The address of an array's first element, typed."""
 
     def code(context, builder, signature, args):
-        return _data(context, builder, signature.args[0], args[0])
+        return llvm.data(context, builder, signature.args[0], args[0])
 
     return types.CPointer(a.dtype)(a), code
 
@@ -152,7 +72,7 @@ def load(typing_context, a, i):
     """``a.flat[i]`` without wrap-around."""
 
     def code(context, builder, signature, args):
-        return builder.load(builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]))
+        return builder.load(builder.gep(llvm.data(context, builder, signature.args[0], args[0]), [args[1]]))
 
     return a.dtype(a, types.int64), code
 
@@ -162,20 +82,20 @@ def store(typing_context, a, i, value):
     """``a.flat[i] = value`` without wrap-around."""
 
     def code(context, builder, signature, args):
-        builder.store(args[2], builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]]))
+        builder.store(args[2], builder.gep(llvm.data(context, builder, signature.args[0], args[0]), [args[1]]))
         return context.get_dummy_value()
 
     return types.void(a, types.int64, a.dtype), code
 
 
 @intrinsic
-def _prefetch(typing_context, a, i):
+def prefetch_at(typing_context, a, i):
     def code(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        at = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
-        builder.call(function, [builder.bitcast(at, byte), *(ir.Constant(_I32, k) for k in (0, 3, 1))])
+        at = builder.gep(llvm.data(context, builder, signature.args[0], args[0]), [args[1]])
+        builder.call(function, [builder.bitcast(at, byte), *(ir.Constant(I32, k) for k in (0, 3, 1))])
         return context.get_dummy_value()
 
     return types.void(a, types.int64), code
@@ -186,23 +106,23 @@ def prefetch_row(M, row, width):
     """Ask for a row of M, ``width`` elements, before it is used."""
     line = 16  # elements of float32 in a cache line; of float64, the neighbouring line comes along
     for i in range(row * width, (row + 1) * width, line):
-        _prefetch(M, i)
+        prefetch_at(M, i)
 
 
 @intrinsic
-def _lanes(typing_context, a):
+def lanes_of(typing_context, a):
     """Elements in a vector of this array's type: a constant."""
 
     def code(context, builder, signature, args):
-        return _constant(_vector(signature.args[0])[1])
+        return llvm.constant(llvm.vector(signature.args[0])[1])
 
     return types.int64(a), code
 
 
 # vectors of two rows that are summed at once: sums, factors and a part of M must fit the registers (32, or 16 of AVX2)
-_PAIR_BLOCK = 8 if _VECTOR_BYTES == 64 else 6
+_PAIR_BLOCK = 8 if VECTOR_BYTES == 64 else 6
 # rows whose products with two vectors are summed at once, likewise
-_PAIR_ROWS = 8 if _VECTOR_BYTES == 64 else 4
+_PAIR_ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
 def _scaled_rows_block(n_vectors: int, n_sums: int):
@@ -212,12 +132,12 @@ def _scaled_rows_block(n_vectors: int, n_sums: int):
     @intrinsic
     def block(typing_context, y, y0, y_next, a, a0, a_next, step, M, m0, ld, n):
         def code(context, builder, signature, args):
-            vector, lanes = _vector(signature.args[0])
-            y_data, a_data, m_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 3, 7))
+            vector, lanes = llvm.vector(signature.args[0])
+            y_data, a_data, m_data = (llvm.data(context, builder, signature.args[i], args[i]) for i in (0, 3, 7))
             y0, y_next, a0, a_next, step, m0, ld, n = (args[i] for i in (1, 2, 4, 5, 6, 8, 9, 10))
             zero = ir.Constant(vector, [0.0] * lanes)
             places = [
-                [builder.add(builder.add(y0, builder.mul(y_next, _constant(q))), _constant(k * lanes))
+                [builder.add(builder.add(y0, builder.mul(y_next, llvm.constant(q))), llvm.constant(k * lanes))
                  for k in range(n_vectors)]
                 for q in range(n_sums)
             ]  # fmt: skip
@@ -228,36 +148,36 @@ def _scaled_rows_block(n_vectors: int, n_sums: int):
             for u in range(unroll):
                 for q in range(n_sums):
                     for k in range(n_vectors):
-                        first = _load(builder, y_data, places[q][k], vector) if u == 0 else zero
+                        first = llvm.load(builder, y_data, places[q][k], vector) if u == 0 else zero
                         builder.store(first, sums[u][q][k])
 
             def add(j, u):
                 at = builder.add(a0, builder.mul(j, step))
                 factors = []
                 for q in range(n_sums):
-                    place = builder.add(at, builder.mul(a_next, _constant(q)))
-                    factors.append(_splat(builder, builder.load(builder.gep(a_data, [place])), vector))
+                    place = builder.add(at, builder.mul(a_next, llvm.constant(q)))
+                    factors.append(llvm.splat(builder, builder.load(builder.gep(a_data, [place])), vector))
                 row = builder.add(m0, builder.mul(j, ld))
                 for k in range(n_vectors):
-                    part = _load(builder, m_data, builder.add(row, _constant(k * lanes)), vector)
+                    part = llvm.load(builder, m_data, builder.add(row, llvm.constant(k * lanes)), vector)
                     for q in range(n_sums):
-                        total = _fma(builder, factors[q], part, builder.load(sums[u][q][k]))
+                        total = llvm.fma(builder, factors[q], part, builder.load(sums[u][q][k]))
                         builder.store(total, sums[u][q][k])
 
-            whole = builder.sdiv(n, _constant(unroll))
-            with cgutils.for_range(builder, whole, intp=_I64) as loop:
+            whole = builder.sdiv(n, llvm.constant(unroll))
+            with cgutils.for_range(builder, whole, intp=I64) as loop:
                 for u in range(unroll):
-                    add(builder.add(builder.mul(loop.index, _constant(unroll)), _constant(u)), u)
+                    add(builder.add(builder.mul(loop.index, llvm.constant(unroll)), llvm.constant(u)), u)
             if unroll > 1:
-                done = builder.mul(whole, _constant(unroll))
-                with cgutils.for_range(builder, builder.sub(n, done), intp=_I64) as loop:
+                done = builder.mul(whole, llvm.constant(unroll))
+                with cgutils.for_range(builder, builder.sub(n, done), intp=I64) as loop:
                     add(builder.add(done, loop.index), 0)
             for q in range(n_sums):
                 for k in range(n_vectors):
                     total = builder.load(sums[0][q][k])
                     for u in range(1, unroll):
                         total = builder.fadd(total, builder.load(sums[u][q][k]))
-                    _store(builder, total, y_data, places[q][k])
+                    llvm.store(builder, total, y_data, places[q][k])
             return context.get_dummy_value()
 
         i = types.int64
@@ -277,7 +197,7 @@ def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
     Each block of columns stays in registers over all n rows.  With ld < 0 the blocks go from the last to the first,
     too: see elman_step.
     """
-    lanes = _lanes(y)
+    lanes = lanes_of(y)
     blocks = width // lanes // 8
     left = width // lanes - 8 * blocks
     for part in range(blocks + 1):
@@ -303,7 +223,7 @@ def add_scaled_rows(y, y0, a, a0, step, M, m0, ld, n, width):
 
 @kernel
 def _add_scaled_rows_to_two(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n, width):
-    lanes = _lanes(y)
+    lanes = lanes_of(y)
     left = width // lanes
     while left >= _PAIR_BLOCK:
         if _PAIR_BLOCK == 8:
@@ -349,24 +269,26 @@ def _back_and_update_block(n_vectors: int):
     @intrinsic
     def block(typing_context, y, y0, e, e0, x, x0, M, m0, ld, n):
         def code(context, builder, signature, args):
-            vector, lanes = _vector(signature.args[0])
-            y_data, e_data, x_data, m_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 4, 6))
+            vector, lanes = llvm.vector(signature.args[0])
+            y_data, e_data, x_data, m_data = (
+                llvm.data(context, builder, signature.args[i], args[i]) for i in (0, 2, 4, 6)
+            )
             y0, e0, x0, m0, ld, n = (args[i] for i in (1, 3, 5, 7, 8, 9))
-            at = [_constant(k * lanes) for k in range(n_vectors)]
-            xs = [_load(builder, x_data, builder.add(x0, k), vector) for k in at]
+            at = [llvm.constant(k * lanes) for k in range(n_vectors)]
+            xs = [llvm.load(builder, x_data, builder.add(x0, k), vector) for k in at]
             sums = [cgutils.alloca_once(builder, vector) for _ in at]
             for k, s in zip(at, sums, strict=True):
-                builder.store(_load(builder, y_data, builder.add(y0, k), vector), s)
-            with cgutils.for_range(builder, n, intp=_I64) as loop:
-                factor = _splat(builder, builder.load(builder.gep(e_data, [builder.add(e0, loop.index)])), vector)
+                builder.store(llvm.load(builder, y_data, builder.add(y0, k), vector), s)
+            with cgutils.for_range(builder, n, intp=I64) as loop:
+                factor = llvm.splat(builder, builder.load(builder.gep(e_data, [builder.add(e0, loop.index)])), vector)
                 row = builder.add(m0, builder.mul(loop.index, ld))
                 for k, s, part in zip(at, sums, xs, strict=True):
                     place = builder.add(row, k)
-                    old = _load(builder, m_data, place, vector)
-                    builder.store(_fma(builder, factor, old, builder.load(s)), s)
-                    _store(builder, _fma(builder, factor, part, old), m_data, place)
+                    old = llvm.load(builder, m_data, place, vector)
+                    builder.store(llvm.fma(builder, factor, old, builder.load(s)), s)
+                    llvm.store(builder, llvm.fma(builder, factor, part, old), m_data, place)
             for k, s in zip(at, sums, strict=True):
-                _store(builder, builder.load(s), y_data, builder.add(y0, k))
+                llvm.store(builder, builder.load(s), y_data, builder.add(y0, k))
             return context.get_dummy_value()
 
         i = types.int64
@@ -384,7 +306,7 @@ def back_and_update_rows(y, y0, e, e0, x, x0, M, m0, ld, n, width):
 
     All flat; width a multiple of PAD.  Each row is read once.
     """
-    lanes = _lanes(y)
+    lanes = lanes_of(y)
     left = width // lanes
     while left >= 6:
         _back_6(y, y0, e, e0, x, x0, M, m0, ld, n)
@@ -408,31 +330,31 @@ def _dot_block(n_rows: int, n_vectors: int):
     @intrinsic
     def block(typing_context, out, o0, o_next, M, m0, ld, x, x0, x_next, width):
         def code(context, builder, signature, args):
-            vector, lanes = _vector(signature.args[0])
-            out_data, m_data, x_data = (_data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
+            vector, lanes = llvm.vector(signature.args[0])
+            out_data, m_data, x_data = (llvm.data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
             o0, o_next, m0, ld, x0, x_next, width = (args[i] for i in (1, 2, 4, 5, 7, 8, 9))
             sums = [[cgutils.alloca_once(builder, vector) for _ in range(n_rows)] for _ in range(n_vectors)]
             for some in sums:
                 for s in some:
                     builder.store(ir.Constant(vector, [0.0] * lanes), s)
-            rows = [builder.add(m0, builder.mul(ld, _constant(r))) for r in range(n_rows)]
-            with cgutils.for_range(builder, builder.sdiv(width, _constant(lanes)), intp=_I64) as loop:
-                i = builder.mul(loop.index, _constant(lanes))
+            rows = [builder.add(m0, builder.mul(ld, llvm.constant(r))) for r in range(n_rows)]
+            with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=I64) as loop:
+                i = builder.mul(loop.index, llvm.constant(lanes))
                 parts = []
                 for q in range(n_vectors):
-                    place = builder.add(x0, builder.mul(x_next, _constant(q)))
-                    parts.append(_load(builder, x_data, builder.add(place, i), vector))
+                    place = builder.add(x0, builder.mul(x_next, llvm.constant(q)))
+                    parts.append(llvm.load(builder, x_data, builder.add(place, i), vector))
                 for r in range(n_rows):
-                    row = _load(builder, m_data, builder.add(rows[r], i), vector)
+                    row = llvm.load(builder, m_data, builder.add(rows[r], i), vector)
                     for q in range(n_vectors):
-                        builder.store(_fma(builder, row, parts[q], builder.load(sums[q][r])), sums[q][r])
+                        builder.store(llvm.fma(builder, row, parts[q], builder.load(sums[q][r])), sums[q][r])
             for q in range(n_vectors):
-                place = builder.add(o0, builder.mul(o_next, _constant(q)))
-                for k, v in enumerate(_lane_sums(builder, [builder.load(s) for s in sums[q]])):
+                place = builder.add(o0, builder.mul(o_next, llvm.constant(q)))
+                for k, v in enumerate(llvm.lane_sums(builder, [builder.load(s) for s in sums[q]])):
                     if lanes > n_rows:  # the results stand in it more than once
-                        mask = ir.Constant(ir.VectorType(_I32, n_rows), list(range(n_rows)))
+                        mask = ir.Constant(ir.VectorType(I32, n_rows), list(range(n_rows)))
                         v = builder.shuffle_vector(v, v, mask)
-                    _store(builder, v, out_data, builder.add(place, _constant(k * lanes)))
+                    llvm.store(builder, v, out_data, builder.add(place, llvm.constant(k * lanes)))
             return context.get_dummy_value()
 
         i = types.int64

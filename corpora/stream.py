@@ -2,8 +2,9 @@
 
 Tokens are what spaces and tabs separate (after the tokenizer), every line ends in ``</s>`` (id 0),
 empty lines and a last line without newline as well.  A literal ``</s>`` in the text is a sentence
-end, too, as in the C tools; a literal ``<unk>`` is the unknown word; ``<s>`` is a word like others.
-Carriage returns are dropped; NUL and bytes that are not UTF-8 are parts of words.
+end, too, as in the C tools; a literal ``<unk>`` is the unknown word, unless rare words are dropped;
+``<s>`` is a word like others.  Carriage returns are dropped; NUL and bytes that are not UTF-8 are
+parts of words.
 
 The text is read once, in pieces that threads encode as they come free, each thread into a hash table
 of its own.  The tables are merged by first appearance, so that the number of threads cannot be seen
@@ -85,6 +86,7 @@ def encode(
     min_count: int = 1,
     max_vocab: int | None = None,
     order: str = "first",
+    rare: str = "unk",
     keep_oov: bool = False,
     threads: int | None = None,
     tmp: str | None = None,
@@ -95,8 +97,8 @@ def encode(
     """Encode texts (files, patterns, directories, ``-``), one after the other.
 
     Without ``vocab`` it is learnt from this text: ``Vocab.from_counts`` says what ``min_count``,
-    ``max_vocab`` and ``order`` do.  With it, a word that it lacks gets the id of its ``<unk>``, or
-    -1 if it has none or with ``keep_oov``.
+    ``max_vocab``, ``order`` and ``rare`` do.  With it, a word that it lacks gets the id of its ``<unk>``.
+    A word that is left out is -1: without ``<unk>``, with rare "drop", and with ``keep_oov`` beside ``vocab``.
     ``threads``: as many as there are processors, or fewer for small texts, if not given.
     ``tmp``: where ids beyond ``memory_limit`` bytes are kept.  ``progress``: called with numbers of bytes read.
     Raises CorpusError for input that cannot be read and for a text without words.
@@ -111,7 +113,7 @@ def encode(
     limit = {} if memory_limit is None else {"memory_limit": memory_limit}
     spool = Spool(tmp, at_most=None if size is None else 2 * size + len(files), **limit)
     try:
-        shards = _Shards(reader, tokenizer, vocab, keep_oov)
+        shards = _Shards(reader, tokenizer, vocab, keep_oov or rare == "drop")
         pieces = []  # (shard, tokens) of each piece, in order
         n_sentences = n_oov = n_tokens = 0
         with closing(_in_order(shards.encode, reader, threads)) as results:
@@ -123,7 +125,7 @@ def encode(
         if n_tokens == n_sentences:
             raise CorpusError(f"{', '.join(paths)}: no words")
         if vocab is None:
-            vocab, new_ids, n_oov = _learnt(shards.tables, min_count, max_vocab, order)
+            vocab, new_ids, n_oov = _learnt(shards.tables, min_count, max_vocab, order, rare)
             _replace(spool.array(), pieces, new_ids, threads)
         return TokenStream(spool, vocab, int(n_sentences), int(n_oov), reader.text_bytes)
     except BaseException:
@@ -209,8 +211,10 @@ def _in_order(encode_piece: Callable, reader: ChunkReader, threads: int) -> Iter
         pool.shutdown(cancel_futures=True)
 
 
-def _learnt(tables: list, min_count: int, max_vocab: int | None, order: str) -> tuple[Vocab, list[np.ndarray], int]:
-    """The vocabulary of all tables; for each table the final id of each of its ids; the number of words replaced."""
+def _learnt(
+    tables: list, min_count: int, max_vocab: int | None, order: str, rare: str
+) -> tuple[Vocab, list[np.ndarray], int]:
+    """The vocabulary of all tables; for each table the final id of each of its ids; how many tokens lost their word."""
     whole, *others = tables
     ids_in_whole = [np.arange(len(whole)), *(whole.merge(table) for table in others)]
     n = len(whole)
@@ -219,7 +223,6 @@ def _learnt(tables: list, min_count: int, max_vocab: int | None, order: str) -> 
     rank[appeared] = np.arange(n)
     counts = whole.counts[appeared]
     unk = whole.find(UNK)
-    n_unk = int(whole.counts[unk]) if unk >= 0 else 0
     chosen, new_counts, new_id = select(
         counts,
         0,
@@ -228,14 +231,16 @@ def _learnt(tables: list, min_count: int, max_vocab: int | None, order: str) -> 
         max_size=max_vocab,
         order=order,
         n_words=n,
+        rare=rare,
     )
     if chosen.max() == n:  # a new <unk>
         whole.add(WordList.of([UNK]))
         appeared = np.append(appeared, n)
     vocab = Vocab(whole.words(appeared[chosen]), new_counts)
-    n_replaced = int(new_counts[vocab.unk_id]) - n_unk if vocab.unk_id >= 0 else 0
+    lost = np.ones(n, bool)
+    lost[chosen[chosen < n]] = False
     final = new_id[rank]
-    return vocab, [final[ids] for ids in ids_in_whole], n_replaced
+    return vocab, [final[ids] for ids in ids_in_whole], int(counts[lost].sum())
 
 
 def _replace(ids: np.ndarray, pieces: list[tuple[int, int]], new_ids: list[np.ndarray], threads: int) -> None:

@@ -90,23 +90,34 @@ class Vocab:
             raise ValueError(f"{len(words)} words; at most {MAX_TYPES} are possible")
 
     @classmethod
-    def from_counts(cls, words, counts, *, min_count: int = 1, max_size: int | None = None, order: str = "first"):
+    def from_counts(
+        cls,
+        words,
+        counts,
+        *,
+        min_count: int = 1,
+        max_size: int | None = None,
+        order: str = "first",
+        rare: str = "unk",
+    ):
         """A vocabulary of words in the order of their first appearance, sorted by count.
 
         order "first": ties stay in order of first appearance; "rnnlm": as rnnlm 0.4b's unstable
         selection sort leaves them.  ``</s>`` comes first whatever its count.  Words below
         ``min_count``, and the rarest beyond ``max_size`` words (``</s>`` and ``<unk>`` included),
         become ``<unk>``: the result is that of the text with ``<unk>`` in their places.
+        rare "drop": they are left out, as word2vec.c leaves them out, and no ``<unk>`` is made; one that
+        is in the text is a word like others.
         """
         words = words if isinstance(words, WordList) else WordList.of(words)
-        return cls.arrange(words, counts, min_count=min_count, max_size=max_size, order=order)[0]
+        return cls.arrange(words, counts, min_count=min_count, max_size=max_size, order=order, rare=rare)[0]
 
     @classmethod
-    def arrange(cls, words: WordList, counts, *, min_count=1, max_size=None, order="first"):
-        """As ``from_counts``; also the new id of every old one, (n,) int32, that of ``<unk>`` for what was dropped."""
+    def arrange(cls, words: WordList, counts, *, min_count=1, max_size=None, order="first", rare="unk"):
+        """As ``from_counts``; also the new id of every old one, (n,) int32: of a rare word that of ``<unk>``, or -1."""
         eos, unk = words.find(EOS), words.find(UNK)
         chosen, new_counts, new_id = select(
-            counts, eos, unk, min_count=min_count, max_size=max_size, order=order, n_words=len(words)
+            counts, eos, unk, min_count=min_count, max_size=max_size, order=order, n_words=len(words), rare=rare
         )
         # what `words` may lack is appended to it: <unk> at position n, </s> at n + 1
         extended = WordList(

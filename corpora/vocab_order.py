@@ -10,6 +10,7 @@ import numpy as np
 from corpora.errors import CorpusError
 
 ORDERS = ("first", "rnnlm")
+RARE = ("unk", "drop")
 MAX_TYPES = 1 << 31  # ids are int32
 
 
@@ -46,30 +47,38 @@ def selection_order(counts: np.ndarray) -> np.ndarray:
     return np.array(standing, np.int64)
 
 
-def select(counts, eos: int, unk: int, *, min_count: int, max_size: int | None, order: str, n_words: int):
+def select(
+    counts, eos: int, unk: int, *, min_count: int, max_size: int | None, order: str, n_words: int, rare: str = "unk"
+):
     """Choose and sort words; ``Vocab.from_counts`` says by what rule.
 
     counts (n,); eos, unk: the positions of ``</s>`` and ``<unk>`` among the words, or -1.
     Returns chosen (V,) int64, the positions of the words in their new order, where n means a new
-    ``<unk>`` and n + 1 a new ``</s>``; their counts (V,) int64; and new_id (n,) int32.
+    ``<unk>`` and n + 1 a new ``</s>``; their counts (V,) int64; and new_id (n,) int32, -1: dropped.
     """
     if order not in ORDERS:
         raise ValueError(f"vocabulary order {order}: one of {', '.join(ORDERS)}")
+    if rare not in RARE:
+        raise ValueError(f"rare words {rare}: one of {', '.join(RARE)}")
     counts = np.asarray(counts, np.int64)
     if counts.shape != (n_words,):
         raise ValueError(f"{n_words} words with {counts.size} counts")
-    if max_size is not None and max_size < 3:
-        raise CorpusError(f"--max-vocab {max_size}: at least 3 (</s>, <unk> and a word)")
+    replace = rare == "unk"
+    if max_size is not None and max_size < 2 + replace:
+        needed = "3 (</s>, <unk> and a word)" if replace else "2 (</s> and a word)"
+        raise CorpusError(f"--max-vocab {max_size}: at least {needed}")
+    if not replace:
+        unk = -1  # a word like others
     sort = sorted_order if order == "first" else selection_order
 
     ordinary = np.ones(n_words, bool)
     ordinary[[i for i in (eos, unk) if i >= 0]] = False
     keep = ordinary & (counts >= min_count)
-    has_unk = unk >= 0 or bool((ordinary & ~keep).any())
+    has_unk = replace and (unk >= 0 or bool((ordinary & ~keep).any()))
     if max_size is not None and 1 + has_unk + keep.sum() > max_size:
-        has_unk = True
+        has_unk = replace
         candidates = np.flatnonzero(keep)
-        keep[candidates[sort(counts[candidates])[max_size - 2 :]]] = False
+        keep[candidates[sort(counts[candidates])[max_size - 1 - has_unk :]]] = False
     dropped = np.flatnonzero(ordinary & ~keep)
     if dropped.size and not keep.any():
         limits = f"--min-count {min_count}" + (f" and --max-vocab {max_size}" if max_size is not None else "")
@@ -91,5 +100,5 @@ def select(counts, eos: int, unk: int, *, min_count: int, max_size: int | None, 
     new_id = np.zeros(n_words + 2, np.int32)
     new_id[chosen] = np.arange(chosen.size, dtype=np.int32)
     if dropped.size:
-        new_id[dropped] = new_id[unk if unk >= 0 else n_words]
+        new_id[dropped] = new_id[unk if unk >= 0 else n_words] if replace else -1
     return chosen, new_counts, new_id[:n_words]

@@ -109,7 +109,7 @@ def test_rows_are_padded_to_whole_vectors():
         length = padded(n)
         assert n <= length < n + PAD
         for size in (4, 8):  # bytes of an element
-            assert length * size % simd._VECTOR_BYTES == 0
+            assert length * size % simd.VECTOR_BYTES == 0
     assert PAD >= 8  # dot_rows writes eight numbers at a time
 
 
@@ -319,7 +319,7 @@ def test_real_numbers_differ_from_numpys_by_rounding_only(blocks, n, n_each, see
 @pytest.mark.slow
 def test_vectors_of_the_other_length_give_the_same(tmp_path):
     # a machine with AVX-512 is made to work as one without, and the other way round: LLVM splits what is too long
-    wide = simd._VECTOR_BYTES != 64
+    wide = simd.VECTOR_BYTES != 64
     code = f"""
 import sys
 import llvmlite.binding as llvm
@@ -332,7 +332,7 @@ class Features(llvm.FeatureMap):
 features = Features(llvm.get_host_cpu_features())
 llvm.get_host_cpu_features = lambda: features
 import corpora.simd
-assert corpora.simd._VECTOR_BYTES == {64 if wide else 32}
+assert corpora.simd.VECTOR_BYTES == {64 if wide else 32}
 sys.exit(pytest.main(["-m", "not slow", "-p", "no:cacheprovider", *sys.argv[1:]]))
 """
     root = Path(__file__).resolve().parents[2]

@@ -150,6 +150,47 @@ def test_a_given_vocabulary_is_looked_up_in(tmp_path, text, words, keep_oov, chu
         assert stream.n_sentences == expected.count(EOS)
 
 
+@many
+@given(texts, st.integers(1, 4), st.sampled_from([None, 2, 5]), sizes, st.integers(1, 4))
+def test_rare_words_can_be_dropped_and_the_sentence_ends_stay(
+    tmp_path, text, min_count, max_vocab, chunk_size, threads
+):
+    expected = tokens_of(text)
+    words = Counter(token for token in expected if token != EOS)
+    if not words:
+        return
+    # by count, ties by first appearance; a literal <unk> is a word like others
+    kept = [word for word, count in words.most_common() if count >= min_count]
+    kept = kept[: None if max_vocab is None else max_vocab - 1]
+    arguments = {"min_count": min_count, "max_vocab": max_vocab, "rare": "drop"}
+    if not kept:
+        with pytest.raises(CorpusError, match="no word is left"):
+            encode(write(tmp_path, text), WHITESPACE, **arguments)
+        return
+    with encode(write(tmp_path, text), WHITESPACE, **arguments, chunk_size=chunk_size, threads=threads) as stream:
+        assert list(stream.vocab.words) == [EOS, *kept]
+        assert stream.vocab.counts.tolist() == [expected.count(EOS), *(words[word] for word in kept)]
+        assert words_of(stream) == [token if token in stream.vocab else None for token in expected]
+        assert stream.n_oov == sum(words.values()) - sum(words[word] for word in kept)
+        assert stream.n_sentences == expected.count(EOS)
+        assert stream.counts().tolist() == stream.vocab.counts.tolist()
+
+
+def test_a_given_vocabulary_with_unk_drops_too(tmp_path):
+    vocab = Vocab([EOS, b"a", UNK])
+    with encode(write(tmp_path, b"a <unk> b\n"), WHITESPACE, vocab, rare="drop") as stream:
+        assert stream.ids.tolist() == [1, 2, -1, 0]
+        assert stream.n_oov == 1
+
+
+def test_the_vocabulary_is_that_of_word2vec(golden):
+    # sorted there by count alone; the C library that it ran on left ties in order of first appearance, too
+    with encode([str(golden / "toy" / "train.txt")], WHITESPACE, min_count=5, rare="drop") as stream:
+        written = io.BytesIO()
+        stream.vocab.write(written)
+        assert written.getvalue() == (golden / "word2vec" / "vocab.txt").read_bytes()
+
+
 def test_growing_tables_and_long_words_keep_every_word(tmp_path):
     # 60,000 types from 1 to 40 bytes: records, slots and arena grow several times, in every thread
     numbers = np.random.default_rng(1).integers(0, 60_000, 300_000).tolist()
@@ -325,7 +366,7 @@ def test_wikipedia_is_the_same_on_any_number_of_threads():
 def test_kernels_stay_within_their_arrays(tmp_path):
     # the same claims with every index checked, compiled anew
     environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    claims = "twin or limited or given or growing or token_of_100"
+    claims = "twin or limited or given or dropped or growing or token_of_100"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", __file__, "-k", claims],
         env=environment,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, FormatError
-from corpora.vocab import EOS, UNK, Vocab
+from corpora.vocab import EOS, UNK, Vocab, WordList
 from corpora.vocab_order import selection_order, sorted_order
 
 GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden"
@@ -85,6 +85,45 @@ def test_max_size_keeps_the_most_frequent_words(tokens, max_size, order):
     ranked = [c for word, c in zip(everything.words, everything.counts, strict=True) if word not in (EOS, UNK)]
     assert kept == ranked[: max_size - 2]
     assert vocab.counts[vocab.unk_id] == sum(ranked[max_size - 2 :]) + Counter(tokens)[UNK]
+
+
+@given(texts, st.integers(1, 4), st.one_of(st.none(), st.integers(2, 9)), st.sampled_from(["first", "rnnlm"]))
+def test_rare_words_that_are_dropped_leave_the_rest_as_it_was(tokens, min_count, max_size, order):
+    everything = Counter(tokens)
+    ranked = [(word, n) for word, n in everything.most_common() if word != EOS and n >= min_count]
+    ranked = ranked[: None if max_size is None else max_size - 1]
+    if not ranked and set(tokens) - {EOS}:
+        with pytest.raises(CorpusError, match="no word is left"):
+            vocab_of(tokens, min_count=min_count, max_size=max_size, order=order, rare="drop")
+        return
+    vocab = vocab_of(tokens, min_count=min_count, max_size=max_size, order=order, rare="drop")
+    assert vocab.words[0] == EOS
+    assert vocab.counts[0] == everything[EOS]
+    if order == "first":
+        assert list(vocab.words[1:]) == [word for word, _ in ranked]  # a literal <unk> among them
+    assert vocab.counts[1:].tolist() == [n for _, n in ranked]
+
+
+def test_new_ids_of_dropped_words_by_hand():
+    words = WordList.of([b"r", UNK, EOS, b"a", b"s"])
+    vocab, new_id = Vocab.arrange(words, [1, 2, 5, 3, 1], min_count=2, rare="drop")
+    assert list(vocab.words) == [EOS, b"a", UNK]
+    assert new_id.tolist() == [-1, 2, 0, 1, -1]
+    assert new_id.dtype == np.int32
+    vocab, new_id = Vocab.arrange(words, [1, 2, 5, 3, 1], max_size=2, rare="drop")
+    assert list(vocab.words) == [EOS, b"a"]
+    assert new_id.tolist() == [-1, -1, 0, 1, -1]
+    # a tie at the limit: the word that appeared first stays
+    vocab, new_id = Vocab.arrange(words, [1, 2, 5, 3, 1], max_size=4, rare="drop")
+    assert list(vocab.words) == [EOS, b"a", UNK, b"r"]
+    assert new_id.tolist() == [3, 2, 0, 1, -1]
+
+
+def test_dropping_needs_room_for_a_word_and_has_two_names():
+    with pytest.raises(CorpusError, match=r"--max-vocab 1: at least 2 \(</s> and a word\)"):
+        Vocab.from_counts(WORDS, [1] * 5, max_size=1, rare="drop")
+    with pytest.raises(ValueError, match="one of unk, drop"):
+        Vocab.from_counts(WORDS, [1] * 5, rare="keep")
 
 
 def test_a_vocabulary_with_room_for_no_word_is_refused():

@@ -1,0 +1,67 @@
+"""The Huffman tree of word counts: kernels.  V words, n bits of all codes together.
+
+Nodes are numbered as word2vec.c numbers them: words 0 ... V - 1, then inner nodes V ... 2V - 2 in the
+order in which they are made, so that the root is 2V - 2 and every parent comes after its children.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpora.jit import exact_kernel
+
+_NOT_MADE = np.iinfo(np.int64).max
+
+
+@exact_kernel
+def join_nodes(weights, parents, bits):
+    """Join the two lightest nodes until one is left.  Ties and all are those of word2vec.c.
+
+    weights (2V - 1,) int64: the words' counts; those of the inner nodes are overwritten.
+    parents (2V - 1,) int32, bits (2V - 1,) uint8, overwritten: of each node, bits 1 for the heavier of two.
+
+    The words wait in one queue, from the last to the first, the inner nodes in another, in the order
+    in which they are made; at equal weight the inner node goes first.  Where the counts descend this
+    is Huffman's algorithm.  </s> stands in front whatever its count is, and so it waits longest.
+    """
+    n_words = (weights.size + 1) // 2
+    word, inner = n_words - 1, n_words
+    weights[n_words:] = _NOT_MADE
+    bits[:] = 0
+    for node in range(n_words, weights.size):
+        total = np.int64(0)
+        for bit in range(2):
+            if word >= 0 and weights[word] < weights[inner]:
+                lightest = word
+                word -= 1
+            else:
+                lightest = inner
+                inner += 1
+            parents[lightest] = node
+            bits[lightest] = bit
+            total += weights[lightest]
+        weights[node] = total
+    parents[weights.size - 1] = -1
+
+
+@exact_kernel
+def measure_codes(parents, depths):
+    """depths (2V - 1,) int32, overwritten: how far each node is from the root; of a word, the length of its code."""
+    root = parents.size - 1
+    depths[root] = 0
+    for i in range(root):
+        node = root - 1 - i
+        depths[node] = depths[parents[node]] + 1
+
+
+@exact_kernel
+def write_codes(parents, bits, offsets, points, codes):
+    """points (n,) int32, codes (n,) uint8, overwritten: the paths from the root, word w's at offsets[w] (V + 1,)."""
+    n_words = offsets.size - 1
+    for w in range(n_words):
+        node = np.int64(w)
+        for i in range(offsets[w + 1] - offsets[w]):
+            at = offsets[w + 1] - 1 - i
+            codes[at] = bits[node]
+            node = np.int64(parents[node])
+            points[at] = node - n_words

@@ -1,0 +1,119 @@
+"""``OUTPUT.checkpoint``: all that an interrupted run needs to go on, in a native vector file.
+
+Its matrices are the file's tensors, its words and counts the file's vocabulary; settings, progress and what tells the
+same text from another are JSON beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from corpora.errors import CorpusError, FormatError
+from corpora.inputs import STDIN
+from corpora.record import Record
+from corpora.vocab import Vocab, WordList
+from w2v import io
+from w2v.config import TrainConfig
+from w2v.model import WordVectors
+
+KEY = "checkpoint"  # in the file's metadata of training; only checkpoints have it
+# what must be the same for a run to be gone on with, and the option for it where it is not called the same
+FIXED = ("tokenizer", "vocab", "min_count", "max_vocab", "init", "grow_vocab")
+OPTIONS = {"iterations": "iter", "architecture": "cbow or --skipgram"}
+
+
+@dataclass(frozen=True)
+class Settings(Record):
+    """What a run reads and writes.  Paths are absolute, but for ``-``, so that it can be resumed from anywhere.
+
+    ``tokenizer``: name or name+lower.  ``classes``: of k-means to write in place of vectors, 0: vectors.
+    """
+
+    text: list[str]
+    tokenizer: str = "whitespace"
+    vocab: str | None = None
+    min_count: int = 5
+    max_vocab: int | None = None
+    init: str | None = None
+    grow_vocab: bool = False
+    format: str = "native"
+    classes: int = 0
+    log: str | None = None
+    save_vocab: str | None = None
+
+
+def absolute(path: str | None) -> str | None:
+    """A path, or a pattern, that means the same in every working directory."""
+    return path if path is None or path == STDIN else os.path.abspath(path)
+
+
+def sums(ids: np.ndarray, vocab: Vocab) -> dict:
+    """What tells this text from others: its size, and checksums of its ids and of the words."""
+    words = zlib.crc32(np.ascontiguousarray(vocab.words.blob), zlib.crc32(np.ascontiguousarray(vocab.counts)))
+    return {"ids": int(ids.size), "ids_crc32": zlib.crc32(np.ascontiguousarray(ids)), "words_crc32": words}
+
+
+@dataclass
+class Checkpoint:
+    """``progress``: the fields of ``w2v.trainer.Progress``.  ``history``: the reports of the epochs so far."""
+
+    path: str
+    config: TrainConfig
+    settings: Settings
+    vectors: WordVectors
+    progress: dict
+    history: list[dict]
+    sums: dict
+
+    @cached_property
+    def vocab(self) -> Vocab:
+        """The words of the run, as a copy: the file is replaced while they are in use."""
+        words = self.vectors.words
+        return Vocab(WordList(words.blob.copy(), words.offsets.copy()), self.vectors.counts.copy())
+
+    def save(self) -> None:
+        kept = {"settings": self.settings.to_dict(), "progress": self.progress, "sums": self.sums}
+        training = {"config": self.config.to_dict(), "history": self.history, KEY: kept}
+        it = self.vectors
+        io.save(WordVectors(it.words, it.vectors, it.counts, training=training, state=it.state), self.path, "native")
+
+    @classmethod
+    def load(cls, path: str) -> Checkpoint:
+        """FormatError where the file is not a checkpoint, or one of another version."""
+        if not os.path.exists(path):
+            raise CorpusError(f"{path}: no such file; there is no interrupted run to go on with")
+        vectors = io.load(path)
+        kept = vectors.training.get(KEY)
+        if kept is None:
+            raise FormatError(path, None, "not a checkpoint of w2v train; --force replaces it")
+        try:
+            return cls(
+                path, TrainConfig.from_dict(vectors.training["config"]), Settings.from_dict(kept["settings"]), vectors,
+                dict(kept["progress"]), list(vectors.training["history"]), dict(kept["sums"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(path, None, "of another version of w2v train: --force starts over") from error
+
+    def require_same(self, config: TrainConfig, settings: Settings) -> None:
+        """CorpusError where a run of these settings would not be the one that was interrupted."""
+        ours, theirs = config.to_dict(), self.config.to_dict()
+        for name in FIXED:
+            ours[name], theirs[name] = getattr(settings, name), getattr(self.settings, name)
+        for name, value in ours.items():
+            if value != theirs[name]:
+                option = OPTIONS.get(name, name.replace("_", "-"))
+                raise CorpusError(
+                    f"{self.path}: of a run with another --{option} ({theirs[name]}, now {value}): "
+                    "give the same options to go on, or --force to start over"
+                )
+
+    def require_same_text(self, ids: np.ndarray) -> None:
+        if sums(ids, self.vocab) != self.sums:
+            raise CorpusError(
+                f"{self.path}: of a run on another text: give the same text to go on, or --force to start over"
+            )

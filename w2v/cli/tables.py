@@ -1,0 +1,35 @@
+"""Tables for readers: columns that stay aligned whatever the script of their words."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from corpora.options import print_text
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> None:
+    """Print rows under a header, columns apart by two spaces; those named in ``left`` to the left, others to the right.
+
+    Nothing is cut or wrapped.  Where no cell is empty or has spaces, programs can take the columns apart, too.
+    """
+    lines = [list(header), *rows]
+    sizes = [max(width(line[column]) for line in lines) for column in range(len(header))]
+    for line in lines:
+        cells = [
+            cell + " " * (size - width(cell)) if name in left else " " * (size - width(cell)) + cell
+            for name, size, cell in zip(header, sizes, line, strict=True)
+        ]
+        print_text("  ".join(cells).rstrip())
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal a text takes: two for each character of East Asian scripts, none for accents."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def text_of(word: bytes) -> str:
+    """A word for a table: bytes that are not UTF-8 stay what they are on the way to the terminal."""
+    return word.decode("utf-8", "surrogateescape")

@@ -1,0 +1,292 @@
+"""``w2v train``."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+
+import click
+
+from corpora import options
+from corpora.options import ABOVE_0, FROM_0, Number, note
+from w2v.config import CBOW_UPDATES, DTYPES, MAX_SIZE, MAX_WINDOW, NEGATIVES
+
+FORMATS = ("native", "text", "binary")
+# what may be given beside --resume: the rest is in the checkpoint
+_WITH_RESUME = {"text", "output", "resume", "threads", "tmp", "checkpoint"}
+
+
+@click.command(short_help="Train vectors.")
+@click.argument("text", nargs=-1, metavar="TEXT...")
+@click.option(
+    "-o", "--output", required=True, metavar="VECTORS",
+    help="The file to write; -: standard output, as text.",
+)  # fmt: skip
+@click.option(
+    "--format", type=click.Choice(FORMATS),
+    help="Of VECTORS.  [default: by its name: .bin binary, .txt and .vec text, else native]",
+)  # fmt: skip
+@click.option("--binary", is_flag=True, help="Short for --format binary.")
+@click.option(
+    "--cbow/--skipgram", default=True, show_default=True,
+    help="Predict a word by those around it, or those by the word.",
+)  # fmt: skip
+@click.option(
+    "--size", type=click.IntRange(1, MAX_SIZE), default=100, show_default=True, metavar="D",
+    help="Numbers in a vector.",
+)  # fmt: skip
+@click.option(
+    "--window", type=click.IntRange(1, MAX_WINDOW), default=5, show_default=True, metavar="N",
+    help="At most N words to each side are the context; how many is drawn for each word.",
+)  # fmt: skip
+@click.option("--fixed-window", is_flag=True, help="Always N words to each side.")
+@click.option(
+    "--sample", type=Number(0, 1), default=1e-3, show_default=True, metavar="X",
+    help="Words with a larger share of the text are left out at random; 0: none is.",
+)  # fmt: skip
+@click.option(
+    "--negative", type=click.IntRange(0, 1000), default=5, show_default=True, metavar="N",
+    help="Negative sampling: words drawn for each example; 0: off.",
+)  # fmt: skip
+@click.option("--hs", is_flag=True, help="Hierarchical softmax, beside negative sampling unless that is --negative 0.")
+@click.option(
+    "--negatives", type=click.Choice(NEGATIVES), default="shared", show_default=True,
+    help="Draw them for each example (exact, as word2vec.c), or let several share them.",
+)  # fmt: skip
+@click.option(
+    "--ns-exponent", type=FROM_0, default=0.75, show_default=True, metavar="X",
+    help="Draw them by their counts to this power.",
+)  # fmt: skip
+@click.option(
+    "--cbow-update", type=click.Choice(CBOW_UPDATES), default="original", show_default=True,
+    help="CBOW: each context word gets the whole error, or (corrected) its share of it.",
+)  # fmt: skip
+@click.option(
+    "--iter", "iterations", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
+    help="Epochs: passes over the text.",
+)  # fmt: skip
+@click.option(
+    "--alpha", type=ABOVE_0, metavar="X",
+    help="Starting learning rate.  [default: 0.05 for CBOW, 0.025 for skip-gram]",
+)  # fmt: skip
+@click.option(
+    "--min-count", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
+    help="Rarer words are left out.",
+)  # fmt: skip
+@click.option(
+    "--max-vocab", type=click.IntRange(min=3), metavar="N",
+    help="At most N words, </s> among them; the rarest others are left out.",
+)  # fmt: skip
+@click.option(
+    "--vocab", "--read-vocab", "vocab_file", metavar="FILE",
+    help="Train the words of this list, with its counts where it has them; --min-count applies to these.",
+)  # fmt: skip
+@click.option("--save-vocab", metavar="FILE", help="Write the words and their counts.")
+@click.option("--init", metavar="VECTORS", help="Train on from these vectors: their words, and their size.")
+@click.option("--grow-vocab", is_flag=True, help="With --init: words that are new in the text are added.")
+@click.option(
+    "--classes", type=click.IntRange(min=1), metavar="N",
+    help="Write a class of N for every word, by k-means, in place of the vectors.",
+)  # fmt: skip
+@options.seed_option
+@click.option(
+    "--deterministic", is_flag=True,
+    help="The same bytes whatever the number of threads.  One thread is always so.",
+)  # fmt: skip
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True,
+    help="The numbers to compute with.",
+)  # fmt: skip
+@options.tokenizer_options
+@click.option("--log", metavar="FILE", help="Write JSON lines: one an epoch, one every ten seconds.")
+@click.option(
+    "--checkpoint", type=ABOVE_0, default=10.0, show_default=True, metavar="MINUTES",
+    help="How often the whole state is saved to VECTORS.checkpoint.",
+)  # fmt: skip
+@click.option(
+    "--resume", is_flag=True,
+    help="Go on from VECTORS.checkpoint, with the options of that run, and its text if none is given.",
+)  # fmt: skip
+@options.threads_option
+@options.tmp_option
+@click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and forget a checkpoint.")
+@click.pass_context
+def train(context, **o) -> None:
+    """Train word vectors on texts, by the methods of word2vec.
+
+    Ctrl-C saves the state to VECTORS.checkpoint; the same command goes on from there, or
+    `w2v train --resume -o VECTORS`. VECTORS keeps all that is needed to train on if it is native.
+
+    \b
+    Example:
+      corpora grammar elman1990 -n 2000 > sentences.txt
+      w2v train sentences.txt -o elman.w2v --size 20 --iter 2
+    """
+    _check_usage(context, o)
+    from corpora.processors import available
+
+    threads = o["threads"] or available()
+    run = _resumed(o, threads) if o["resume"] else _started(context, o, threads)
+    to_errors = "-" in (run.output, run.settings.log, run.settings.save_vocab)
+    try:
+        with closing(run.epochs()) as epochs:
+            for report in epochs:
+                click.echo(_epoch_line(report), err=to_errors)
+    finally:
+        run.text.close()
+
+
+def _check_usage(context, o: dict) -> None:
+    options.refuse_together(context, "format", "binary")
+    options.refuse_together(context, "classes", "format")
+    options.refuse_together(context, "classes", "binary")
+    options.refuse_together(context, "vocab_file", "max_vocab")
+    options.refuse_together(context, "vocab_file", "init")
+    options.refuse_together(context, "resume", "force")
+    if o["resume"]:
+        for parameter in context.command.get_params(context):
+            if parameter.name not in _WITH_RESUME:
+                options.refuse_together(context, "resume", parameter.name)
+    elif not o["text"]:
+        raise click.UsageError("Missing argument 'TEXT...'.", context)
+    if o["grow_vocab"] and not o["init"]:
+        raise click.UsageError("--grow-vocab needs --init VECTORS", context)
+    if o["text"].count("-") + (o["init"] == "-") + (o["vocab_file"] == "-") > 1:
+        raise click.UsageError("standard input (-) can be read once only", context)
+    if [o["output"], o["log"], o["save_vocab"]].count("-") > 1:
+        raise click.UsageError("two outputs to standard output (-); give files", context)
+
+
+def _started(context, o: dict, threads: int):
+    """The Run of the options, or of its checkpoint if it was interrupted."""
+    from w2v.config import TrainConfig
+
+    initial = None
+    if o["init"] is not None:
+        size_is_given = context.get_parameter_source("size").name == "COMMANDLINE"
+        initial = _initial(o["init"], o["size"] if size_is_given else None)
+        o["size"] = initial.dim
+    config = _config(context, o, TrainConfig)
+
+    from corpora.inputs import expand
+    from corpora.resumable import check_outputs, checkpoint_of
+    from corpora.tokenize import get_tokenizer
+    from w2v.checkpoint import Checkpoint, Settings, absolute
+    from w2v.run import Run, keeps_checkpoints, require_writable
+    from w2v.texts import VocabOptions
+
+    output = o["output"]
+    settings = Settings(
+        text=[absolute(path) for path in o["text"]], tokenizer=get_tokenizer(o["tokenizer"], o["lower"]).spec,
+        vocab=absolute(o["vocab_file"]), min_count=o["min_count"], max_vocab=o["max_vocab"], init=absolute(o["init"]),
+        grow_vocab=o["grow_vocab"], format=_format(o), classes=o["classes"] or 0, log=absolute(o["log"]),
+        save_vocab=absolute(o["save_vocab"]),
+    )  # fmt: skip
+    files = [*expand(o["text"]), *filter(None, (o["vocab_file"], o["init"]))]
+    # before the time is spent
+    require_writable(output, settings)
+    resumes = check_outputs(_outputs(output, settings), o["force"], files)
+    if resumes and keeps_checkpoints(output):
+        checkpoint = Checkpoint.load(checkpoint_of(output))
+        checkpoint.require_same(config, settings)
+        return _going_on(o, checkpoint, settings, o["text"], threads)
+    words = VocabOptions(o["vocab_file"], o["min_count"], o["max_vocab"], o["grow_vocab"])
+    text = _read(o, o["text"], settings, threads, options=words, initial=initial)
+    return Run(
+        output, config, settings, text, threads, initial=initial, checkpoint_minutes=o["checkpoint"], say=note,
+    )  # fmt: skip
+
+
+def _resumed(o: dict, threads: int):
+    """The Run of a checkpoint, which has all settings in it; only the text may be given."""
+    from corpora.inputs import expand
+    from corpora.resumable import check_outputs, checkpoint_of
+    from w2v.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint.load(checkpoint_of(o["output"]))
+    settings = checkpoint.settings
+    paths = o["text"] or settings.text
+    check_outputs(_outputs(o["output"], settings), inputs=expand(paths))
+    return _going_on(o, checkpoint, settings, paths, threads)
+
+
+def _outputs(output: str, settings) -> dict[str, str | None]:
+    return {"the vectors": output, "the log": settings.log, "the vocabulary": settings.save_vocab}
+
+
+def _going_on(o: dict, checkpoint, settings, paths, threads: int):
+    from w2v.run import Run
+
+    text = _read(o, paths, settings, threads, known=checkpoint.vocab)
+    return Run(
+        o["output"], checkpoint.config, settings, text, threads, resumed=checkpoint,
+        checkpoint_minutes=o["checkpoint"], say=note,
+    )  # fmt: skip
+
+
+def _read(o: dict, paths, settings, threads: int, **words):
+    """The encoded text, and the list of its words if it is wanted."""
+    from corpora.files import replace_file
+    from corpora.inputs import expand, text_size
+    from corpora.progress import bar
+    from w2v.texts import read_text
+
+    with bar(text_size(expand(paths)), "reading") as progress:
+        text = read_text(
+            paths, settings.tokenizer, threads=o["threads"], tmp=o["tmp"], progress=progress.update, **words
+        )  # fmt: skip
+    try:
+        note(f"vocabulary: {len(text.vocab)} words")
+        note(f"text: {text.ids.size} words and sentence ends, {100 * text.n_unknown / text.ids.size:.2f}% not trained")
+        if settings.save_vocab is not None:
+            with replace_file(settings.save_vocab) as file:
+                text.vocab.write(file)
+    except BaseException:
+        text.close()
+        raise
+    return text
+
+
+def _initial(path: str, size: int | None):
+    """The vectors to train on; their size is the one that is asked for, if any is."""
+    from corpora.inputs import text_size
+    from corpora.progress import bar
+    from w2v import io
+    from w2v.start import require_size
+
+    with bar(text_size([path]), "reading vectors") as progress:
+        vectors = io.load(path, progress=progress.update, warn=note)
+    if size is not None:
+        require_size(path, vectors, size)
+    return vectors
+
+
+def _config(context, o: dict, make):
+    try:
+        return make(
+            architecture="cbow" if o["cbow"] else "skipgram", size=o["size"], window=o["window"], sample=o["sample"],
+            hs=o["hs"], negative=o["negative"], negatives=o["negatives"], ns_exponent=o["ns_exponent"],
+            cbow_update=o["cbow_update"], fixed_window=o["fixed_window"], iterations=o["iterations"],
+            alpha=o["alpha"], seed=o["seed"], deterministic=o["deterministic"], dtype=o["dtype"],
+        )  # fmt: skip
+    except ValueError as error:
+        raise click.UsageError(str(error), context) from error
+
+
+def _format(o: dict) -> str:
+    if o["binary"]:
+        return "binary"
+    if o["format"] is not None:
+        return o["format"]
+    if o["output"] == "-":
+        return "text"
+    from w2v.io import format_for
+
+    return format_for(os.fspath(o["output"]))
+
+
+def _epoch_line(report) -> str:
+    return (
+        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  loss {report.loss:.4f}  "
+        f"{report.words_per_second / 1000:8.1f}k words/s  {report.seconds:.1f} s"
+    )

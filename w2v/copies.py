@@ -1,0 +1,113 @@
+"""Kernels that copy rows of matrices out, and bring several copies together again (``w2v.lanes``)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpora.jit import kernel
+from corpora.simd import scalar
+
+NONE = np.int32(-1)
+
+
+@kernel
+def number(ids, n, weight, numbers, words, hits, n_words):
+    """Replace ids[:n] by their numbers in ``words``, in order of appearance; returns how many there are.
+
+    numbers (V,) int32: -1 for those that have none yet.  hits (V,) float32: by number, ``weight`` is added at each id.
+    """
+    for i in range(n):
+        word = ids[i]
+        own = numbers[word]
+        if own < 0:
+            own = np.int32(n_words)
+            numbers[word] = own
+            words[n_words] = word
+            hits[n_words] = np.float32(0.0)
+            n_words += 1
+        hits[own] += np.float32(weight)
+        ids[i] = own
+    return n_words
+
+
+@kernel
+def forget(words, n_words, numbers):
+    for i in range(n_words):
+        numbers[words[i]] = NONE
+
+
+@kernel
+def copy_rows(matrix, words, n_words, out):
+    width = matrix.shape[1]
+    for i in range(n_words):
+        word = words[i]
+        for k in range(width):
+            out[i, k] = matrix[word, k]
+
+
+@kernel
+def count_lanes(words, n_words, hits, lanes, all_hits):
+    """Count how many lanes have each row, and how often it occurs in all of them."""
+    for i in range(n_words):
+        lanes[words[i]] += 1
+        all_hits[words[i]] += hits[i]
+
+
+@kernel
+def share_of(n_lanes, hits, rate):
+    """The part of each lane's change that is added to a row."""
+    return 1.0 / (1.0 + (n_lanes - 1) * (1.0 - np.exp(-rate * hits / n_lanes)))
+
+
+@kernel
+def merge(matrix, words, n_words, copy, lanes, all_hits, rate, part, n_parts):
+    """Bring a lane's rows whose numbers leave the remainder ``part`` into the matrix.
+
+    lanes (V,) int32: how many lanes have a row; that becomes negative with the first one, which sets the row to
+    (1 - c share) row + share copy.
+    """
+    width = matrix.shape[1]
+    for i in range(n_words):
+        word = words[i]
+        if word % n_parts != part:
+            continue
+        n_lanes = abs(lanes[word])
+        if n_lanes == 1:
+            for k in range(width):
+                matrix[word, k] = copy[i, k]
+            continue
+        share = share_of(np.float64(n_lanes), np.float64(all_hits[word]), rate)
+        left = scalar(matrix, 1.0 - n_lanes * share if lanes[word] > 0 else 1.0)
+        lanes[word] = -n_lanes
+        factor = scalar(matrix, share)
+        for k in range(width):
+            matrix[word, k] = left * matrix[word, k] + factor * copy[i, k]
+
+
+@kernel
+def clear(words, n_words, lanes, all_hits):
+    for i in range(n_words):
+        lanes[words[i]] = 0
+        all_hits[words[i]] = np.float32(0.0)
+
+
+@kernel
+def path_nodes(words, n_words, offsets, points, own_offsets, own_points):
+    """The paths of ``words``, one after another; returns how many nodes they have together."""
+    size = 0
+    for i in range(n_words):
+        own_offsets[i] = size
+        for k in range(offsets[words[i]], offsets[words[i] + 1]):
+            own_points[size] = points[k]
+            size += 1
+    own_offsets[n_words] = size
+    return size
+
+
+@kernel
+def path_codes(words, n_words, offsets, codes, own_codes):
+    size = 0
+    for i in range(n_words):
+        for k in range(offsets[words[i]], offsets[words[i] + 1]):
+            own_codes[size] = codes[k]
+            size += 1

@@ -1,0 +1,131 @@
+"""Skip-gram and CBOW with hierarchical softmax (Morin and Bengio 2005; Mikolov et al. 2013b, eq. 3).
+
+The target is the centre word: a leaf of a Huffman tree, whose path's inner nodes each have a row of syn1.
+All products of one centre with the nodes of its path are taken before any row changes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from corpora.jit import kernel
+from corpora.simd import aligned_zeros, load, pointer, scalar, store
+from w2v.losses import CERTAIN, log_loss, probabilities
+from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, products
+
+_SHALLOW = 7  # nodes of a path, from the root, that are in the cache anyway
+_AHEAD = 2  # centres between a prefetch and its use
+
+
+class HierarchicalWork(NamedTuple):
+    """The scratch of one thread: C the most contexts, L the longest path in multiples of TILE."""
+
+    errors: np.ndarray  # (C, L)
+    gradients: np.ndarray  # (C, width)
+    hidden: np.ndarray  # (width,), and a factor
+    share: np.ndarray
+    signs: np.ndarray  # (L,): 1 for a label of 1, -1 for 0; 0 beyond the path
+    offsets: np.ndarray  # (L,): 0; beyond the path what makes the probability 1
+    inputs: np.ndarray
+    nodes: np.ndarray
+
+    @classmethod
+    def create(cls, longest: int, window: int, width: int, dtype) -> HierarchicalWork:
+        contexts, longest = 2 * window + 1, -(-longest // TILE) * TILE
+        errors = aligned_zeros((contexts * longest + 16,), dtype)
+        gradients, hidden = (aligned_zeros((rows, width), dtype) for rows in (contexts, 1))
+        lists = (np.zeros(size + 16, np.int64) for size in (contexts, longest))
+        shares, signs, offsets = (aligned_zeros((size,), dtype) for size in (16, longest + 16, longest + 16))
+        return cls(errors, gradients, hidden, shares, signs, offsets, *lists)
+
+
+@kernel
+def train_hierarchical(
+    kept, first, stop, n, window, cbow, divided, offsets, points, codes, alpha, syn0, syn1, width, work, totals
+):
+    """Train on a shard.  ``cbow``: the input is the mean of the contexts' rows, else each of them is one.
+
+    kept, first, stop (n + window,) int32: ``sample_windows``; kept is 0 beyond n.  offsets, points, codes:
+    ``corpora.tables.HuffmanTree``.  divided: see ``shared.cbow_shared``.  alpha: as syn0.  syn0, syn1: flat, updated.
+    totals (2,) float64: the summed loss and the number of examples are added.
+    """
+    syn0, syn1 = pointer(syn0), pointer(syn1)
+    errors, gradients, hidden, share = (
+        pointer(work.errors), pointer(work.gradients), pointer(work.hidden), pointer(work.share)
+    )  # fmt: skip
+    signs, beyond, inputs, nodes = (
+        pointer(work.signs), pointer(work.offsets), pointer(work.inputs), pointer(work.nodes)
+    )  # fmt: skip
+    kept, first, stop = pointer(kept), pointer(first), pointer(stop)
+    offsets, points, codes = pointer(offsets), pointer(points), pointer(codes)
+    one, zero = scalar(errors, 1.0), np.int64(0)
+    loss, n_examples = 0.0, zero
+    for i in range(n):
+        if i + _AHEAD < n:
+            later = np.int64(load(kept, i + _AHEAD))
+            for k in range(load(offsets, later) + _SHALLOW, load(offsets, later + 1)):
+                ask_for_row(syn1, np.int64(load(points, k)) * width, width)
+            ask_for_row(syn0, np.int64(load(kept, i + _AHEAD + window)) * width, width)
+        n_contexts = zero
+        for j in range(np.int64(load(first, i)), np.int64(load(stop, i))):
+            if j != i:
+                store(inputs, n_contexts, np.int64(load(kept, j)) * width)
+                n_contexts += 1
+        if n_contexts == 0:
+            continue
+        word = np.int64(load(kept, i))
+        path = load(offsets, word)
+        length = load(offsets, word + 1) - path
+        whole = (length + TILE - 1) // TILE * TILE
+        for k in range(length):
+            store(nodes, k, np.int64(load(points, path + k)) * width)
+            store(signs, k, one if load(codes, path + k) == 0 else -one)
+            store(beyond, k, scalar(errors, 0.0))
+        for k in range(length, whole):
+            store(nodes, k, zero)
+            store(signs, k, scalar(errors, 0.0))
+            store(beyond, k, scalar(errors, CERTAIN))
+        n_inputs = n_contexts
+        if cbow:
+            n_inputs = np.int64(1)
+            store(share, zero, one / scalar(errors, n_contexts))
+            clear_row(hidden, zero, width)
+            add_rows(hidden, zero, share, zero, 0, syn0, inputs, zero, n_contexts, width)
+            # the mean is a matrix of one row, whose list is the last element: 0
+            store(nodes, whole, zero)
+            products(hidden, nodes, whole, 1, syn1, nodes, zero, whole, width, errors, zero, whole)
+        else:
+            products(syn0, inputs, zero, n_inputs, syn1, nodes, zero, whole, width, errors, zero, whole)
+        # ---- loss and errors
+        for j in range(n_inputs):
+            for k in range(whole):
+                x = load(errors, j * whole + k)
+                store(errors, j * whole + k, x * load(signs, k) + load(beyond, k))
+        probabilities(errors, zero, n_inputs * whole, 1.0)
+        loss += log_loss(errors, zero, n_inputs * whole)
+        for j in range(n_inputs):
+            for k in range(whole):
+                right = load(errors, j * whole + k)
+                store(errors, j * whole + k, alpha * load(signs, k) * (one - right))
+        n_examples += n_inputs
+        # ---- gradients of the inputs, before any row changes
+        for j in range(n_inputs):
+            clear_row(gradients, j * width, width)
+            add_rows(gradients, j * width, errors, j * whole, 1, syn1, nodes, zero, length, width)
+        # ---- updates
+        for k in range(length):
+            if cbow:
+                add_rows(syn1, load(nodes, k), errors, k, 1, hidden, nodes, whole, 1, width)
+            else:
+                add_rows(syn1, load(nodes, k), errors, k, whole, syn0, inputs, zero, n_inputs, width)
+        if cbow:
+            store(share, zero, one / scalar(errors, n_contexts) if divided else one)
+            for j in range(n_contexts):
+                add_rows(syn0, load(inputs, j), share, zero, 0, gradients, nodes, whole, 1, width)
+        else:
+            for j in range(n_contexts):
+                add_row(syn0, load(inputs, j), gradients, j * width, width)
+    totals[0] += loss
+    totals[1] += n_examples

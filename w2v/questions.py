@@ -1,0 +1,44 @@
+"""Files of analogy questions, as word2vec's ``questions-words.txt``: sections, and four words a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from corpora.checks import shown
+from corpora.errors import FormatError
+from corpora.inputs import open_text
+
+
+@dataclass(frozen=True)
+class Section:
+    """Questions under one heading, each "a is to b as c is to d"; ``name`` is empty for those before any heading."""
+
+    name: bytes
+    questions: list[tuple[bytes, bytes, bytes, bytes]]
+
+    @property
+    def is_syntactic(self) -> bool:
+        """Of grammar, by its name, as the sections of word2vec's file are called; the others ask for meaning."""
+        return self.name.startswith(b"gram")
+
+
+def read_questions(path: str) -> list[Section]:
+    """The sections of a file; ``: name`` begins one.  FormatError for anything else than four words in a line."""
+    sections: list[Section] = []
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            fields = line.split()
+            if not fields:
+                continue
+            if fields[0] == b":" or (fields[0].startswith(b":") and len(fields) == 1):
+                sections.append(Section(b" ".join(line.strip()[1:].split()), []))
+                continue
+            if len(fields) != 4:
+                found = f'{len(fields)} word{"" if len(fields) == 1 else "s"}: "{shown(b" ".join(fields))}"'
+                raise FormatError(path, number, f'expected four words or a heading ": name", found {found}')
+            if not sections:
+                sections.append(Section(b"", []))
+            sections[-1].questions.append(tuple(fields))
+    if not any(section.questions for section in sections):
+        raise FormatError(path, None, 'no questions: four words a line, under headings ": name"')
+    return sections

@@ -1,0 +1,269 @@
+"""Products and sums of rows that lie anywhere in a matrix, on LLVM vectors held in registers.
+
+Matrices and lists are given as bare pointers (``corpora.simd.pointer``), float32 or float64; a list of rows is one
+of positions in elements, int64.  Rows are ``width`` elements long, a multiple of ``corpora.simd.PAD``, zero beyond
+their end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from corpora import llvm
+from corpora.jit import kernel
+from corpora.llvm import I32, I64
+from corpora.simd import lanes_of
+
+_LINE = 16  # float32 in a line of the cache; of float64, the next line comes along
+TILE = 4  # lists of rows to multiply with have a multiple of this length
+
+
+def _dots(n_x: int, n_z: int):
+    """out[o0 + i*o_next + k] = x[x_rows[x0 + i]:] . z[z_rows[z0 + k]:] for i < n_x, k < n_z: 8 products at most."""
+
+    @intrinsic
+    def tile(typing_context, x, x_rows, x0, z, z_rows, z0, width, out, o0, o_next):
+        def code(context, builder, signature, args):
+            vector, lanes = llvm.vector(signature.args[0])
+            x, x_rows, x0, z, z_rows, z0, width, out, o0, o_next = args
+            x_at, z_at = (
+                [builder.load(builder.gep(rows, [builder.add(first, llvm.constant(k))])) for k in range(n)]
+                for rows, first, n in ((x_rows, x0, n_x), (z_rows, z0, n_z))
+            )
+            sums = [cgutils.alloca_once(builder, vector) for _ in range(n_x * n_z)]
+            for total in sums:
+                builder.store(ir.Constant(vector, [0.0] * lanes), total)
+            with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=I64) as loop:
+                at = builder.mul(loop.index, llvm.constant(lanes))
+                parts = [llvm.load(builder, x, builder.add(row, at), vector) for row in x_at]
+                for k, row in enumerate(z_at):
+                    other = llvm.load(builder, z, builder.add(row, at), vector)
+                    for i, part in enumerate(parts):
+                        total = sums[i * n_z + k]
+                        builder.store(llvm.fma(builder, part, other, builder.load(total)), total)
+            results = llvm.lane_sums(builder, [builder.load(total) for total in sums])
+            for i in range(n_x):
+                place = builder.add(o0, builder.mul(o_next, llvm.constant(i)))
+                for k in range(0, n_z, TILE):
+                    at = i * n_z + k
+                    mask = ir.Constant(ir.VectorType(I32, TILE), [at % lanes + j for j in range(TILE)])
+                    value = builder.shuffle_vector(results[at // lanes], results[at // lanes], mask)
+                    llvm.store(builder, value, out, builder.add(place, llvm.constant(k)))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(x, x_rows, i, z, z_rows, i, i, out, i, i), code
+
+    return tile
+
+
+_dots_1x4, _dots_1x8, _dots_2x4 = _dots(1, 4), _dots(1, 8), _dots(2, 4)
+
+
+@kernel
+def products(x, x_rows, x0, n_x, z, z_rows, z0, n_z, width, out, o0, o_next):
+    """out[o0 + i*o_next + k] = x[x_rows[x0 + i]:] . z[z_rows[z0 + k]:] for i < n_x, k < n_z.
+
+    n_z is a multiple of TILE; o_next is not below it.
+    """
+    i = np.int64(0)
+    while i + 1 < n_x:
+        for k in range(0, n_z, TILE):
+            _dots_2x4(x, x_rows, x0 + i, z, z_rows, z0 + k, width, out, o0 + i * o_next + k, o_next)
+        i += 2
+    if i < n_x:
+        k = np.int64(0)
+        while k + 8 <= n_z:
+            _dots_1x8(x, x_rows, x0 + i, z, z_rows, z0 + k, width, out, o0 + i * o_next + k, o_next)
+            k += 8
+        if k < n_z:
+            _dots_1x4(x, x_rows, x0 + i, z, z_rows, z0 + k, width, out, o0 + i * o_next + k, o_next)
+
+
+@intrinsic
+def _dots_of_pairs(typing_context, x, x_rows, x0, z, z_rows, z0, width, out, o0):
+    def code(context, builder, signature, args):
+        vector, lanes = llvm.vector(signature.args[0])
+        x, x_rows, x0, z, z_rows, z0, width, out, o0 = args
+        x_at, z_at = (
+            [builder.load(builder.gep(rows, [builder.add(first, llvm.constant(k))])) for k in range(TILE)]
+            for rows, first in ((x_rows, x0), (z_rows, z0))
+        )
+        sums = [cgutils.alloca_once(builder, vector) for _ in range(TILE)]
+        for total in sums:
+            builder.store(ir.Constant(vector, [0.0] * lanes), total)
+        with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=I64) as loop:
+            at = builder.mul(loop.index, llvm.constant(lanes))
+            for x_row, z_row, total in zip(x_at, z_at, sums, strict=True):
+                parts = (llvm.load(builder, m, builder.add(row, at), vector) for m, row in ((x, x_row), (z, z_row)))
+                builder.store(llvm.fma(builder, *parts, builder.load(total)), total)
+        (result,) = llvm.lane_sums(builder, [builder.load(total) for total in sums])
+        mask = ir.Constant(ir.VectorType(I32, TILE), list(range(TILE)))
+        llvm.store(builder, builder.shuffle_vector(result, result, mask), out, o0)
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(x, x_rows, i, z, z_rows, i, i, out, i), code
+
+
+@kernel
+def paired_products(x, x_rows, x0, z, z_rows, z0, n, width, out, o0):
+    """out[o0 + i] = x[x_rows[x0 + i]:] . z[z_rows[z0 + i]:] for i < n; of lists and out, TILE - 1 more are touched."""
+    for i in range(0, n, TILE):
+        _dots_of_pairs(x, x_rows, x0 + i, z, z_rows, z0 + i, width, out, o0 + i)
+
+
+# 13 sums, a factor and a part of a row are what 16 registers can hold
+def _sum_block(n_vectors: int):
+    """y[y0:] += sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] + column:], ``n_vectors`` vectors wide."""
+    chains = 2 if n_vectors < 6 else 1  # enough fused multiply-adds in flight to hide their latency
+
+    @intrinsic
+    def block(typing_context, y, y0, c, c0, step, m, rows, r0, n, column):
+        def code(context, builder, signature, args):
+            vector, lanes = llvm.vector(signature.args[0])
+            y, y0, c, c0, step, m, rows, r0, n, column = args
+            places = [builder.add(y0, llvm.constant(k * lanes)) for k in range(n_vectors)]
+            sums = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(chains)]
+            for place, *totals in zip(places, *sums, strict=True):
+                builder.store(llvm.load(builder, y, place, vector), totals[0])
+                for total in totals[1:]:
+                    builder.store(ir.Constant(vector, [0.0] * lanes), total)
+
+            def add(t, totals):
+                at = builder.add(c0, builder.mul(t, step))
+                factor = llvm.splat(builder, builder.load(builder.gep(c, [at])), vector)
+                row = builder.add(builder.load(builder.gep(rows, [builder.add(r0, t)])), column)
+                for k, total in enumerate(totals):
+                    part = llvm.load(builder, m, builder.add(row, llvm.constant(k * lanes)), vector)
+                    builder.store(llvm.fma(builder, factor, part, builder.load(total)), total)
+
+            whole = builder.sdiv(n, llvm.constant(chains))
+            with cgutils.for_range(builder, whole, intp=I64) as loop:
+                for number, totals in enumerate(sums):
+                    t = builder.add(builder.mul(loop.index, llvm.constant(chains)), llvm.constant(number))
+                    add(t, totals)
+            if chains > 1:
+                done = builder.mul(whole, llvm.constant(chains))
+                with cgutils.for_range(builder, builder.sub(n, done), intp=I64) as loop:
+                    add(builder.add(done, loop.index), sums[0])
+            for place, first, *others in zip(places, *sums, strict=True):
+                total = builder.load(first)
+                for other in others:
+                    total = builder.fadd(total, builder.load(other))
+                llvm.store(builder, total, y, place)
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(y, i, c, i, i, m, rows, i, i, i), code
+
+    return block
+
+
+_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13 = (_sum_block(k) for k in range(1, 14))
+
+
+@kernel
+def add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
+    """y[y0 : +width] += sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] : +width]."""
+    if n <= 0:
+        return
+    lanes = lanes_of(y)
+    left = width // lanes
+    column = np.int64(0)
+    while left > 0:
+        # two parts of about the same size at the end, and no division
+        size = left if left <= 13 else (left + 1) >> 1 if left <= 26 else np.int64(13)
+        at = y0 + column
+        if size > 10:
+            if size == 13:
+                _13(y, at, c, c0, step, m, rows, r0, n, column)
+            elif size == 12:
+                _12(y, at, c, c0, step, m, rows, r0, n, column)
+            else:
+                _11(y, at, c, c0, step, m, rows, r0, n, column)
+        elif size > 7:
+            if size == 10:
+                _10(y, at, c, c0, step, m, rows, r0, n, column)
+            elif size == 9:
+                _9(y, at, c, c0, step, m, rows, r0, n, column)
+            else:
+                _8(y, at, c, c0, step, m, rows, r0, n, column)
+        elif size > 4:
+            if size == 7:
+                _7(y, at, c, c0, step, m, rows, r0, n, column)
+            elif size == 6:
+                _6(y, at, c, c0, step, m, rows, r0, n, column)
+            else:
+                _5(y, at, c, c0, step, m, rows, r0, n, column)
+        elif size == 4:
+            _4(y, at, c, c0, step, m, rows, r0, n, column)
+        elif size == 3:
+            _3(y, at, c, c0, step, m, rows, r0, n, column)
+        elif size == 2:
+            _2(y, at, c, c0, step, m, rows, r0, n, column)
+        else:
+            _1(y, at, c, c0, step, m, rows, r0, n, column)
+        column += size * lanes
+        left -= size
+
+
+@intrinsic
+def _clear_vector(typing_context, y, y0):
+    def code(context, builder, signature, args):
+        vector, lanes = llvm.vector(signature.args[0])
+        llvm.store(builder, ir.Constant(vector, [0.0] * lanes), args[0], args[1])
+        return context.get_dummy_value()
+
+    return types.void(y, types.int64), code
+
+
+@intrinsic
+def _add_vector(typing_context, y, y0, x, x0):
+    def code(context, builder, signature, args):
+        vector, _ = llvm.vector(signature.args[0])
+        y, y0, x, x0 = args
+        total = builder.fadd(llvm.load(builder, y, y0, vector), llvm.load(builder, x, x0, vector))
+        llvm.store(builder, total, y, y0)
+        return context.get_dummy_value()
+
+    return types.void(y, types.int64, x, types.int64), code
+
+
+@intrinsic
+def _prefetch(typing_context, m, place):
+    def code(context, builder, signature, args):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
+        # to be read; into the second cache level, as the first is full of the rows at hand; data
+        builder.call(function, [address, *(ir.Constant(I32, k) for k in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(m, types.int64), code
+
+
+@kernel
+def ask_for_row(m, m0, width):
+    """m[m0 : +width] will be used before long."""
+    for i in range(m0, m0 + width, _LINE):
+        _prefetch(m, i)
+
+
+@kernel
+def clear_row(y, y0, width):
+    """y[y0 : +width] = 0."""
+    for i in range(0, width, lanes_of(y)):
+        _clear_vector(y, y0 + i)
+
+
+@kernel
+def add_row(y, y0, x, x0, width):
+    """y[y0 : +width] += x[x0 : +width]."""
+    for i in range(0, width, lanes_of(y)):
+        _add_vector(y, y0 + i, x, x0 + i)

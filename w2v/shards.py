@@ -1,0 +1,150 @@
+"""What every shard of the text needs, and the scratch with which a thread trains on one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from corpora.simd import aligned_zeros, padded
+from corpora.tables import HuffmanTree, huffman, keep_probabilities, negative_table
+from w2v.config import MIN_ALPHA, TrainConfig
+from w2v.exact import train_exact
+from w2v.hierarchical import HierarchicalWork, train_hierarchical
+from w2v.rows import TILE
+from w2v.sampling import draw_negatives, sample_windows, shard_state
+from w2v.shared import Work, cbow_shared, skipgram_shared
+
+LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
+LONGEST_OF_LANES = 1 << 15  # of deterministic training: the longer, the less of the time goes into copies
+_SHARDS = 1 << 7  # that a short text has at least, so that the learning rate falls in small steps
+CHUNK = 32  # centre words that share their drawn words
+DRAWN = 24  # words that are drawn for a chunk at least: with 16, analogies lose a point (bench/RESULTS.md)
+_TABLE = 1 << 22  # places of the table of words to draw
+_AHEAD = 64  # words beyond those of a shard that kernels look at
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The text in shards, and the tables that follow from the counts.
+
+    A shard ends with a sentence where one ends soon after its length, so that hardly a window is cut.
+    thresholds (V,) uint32: ``sampling.sample_windows``.  table: None without negative sampling.  tree: None without
+    hierarchical softmax.
+    """
+
+    config: TrainConfig
+    ids: np.ndarray
+    length: int
+    thresholds: np.ndarray
+    table: np.ndarray | None
+    tree: HuffmanTree | None
+
+    @classmethod
+    def create(cls, config: TrainConfig, ids: np.ndarray, counts: np.ndarray) -> Plan:
+        keep = keep_probabilities(counts, config.sample, int(counts.sum()))
+        thresholds = np.minimum(keep * 2.0**32, 2.0**32 - 1).astype(np.uint32)
+        table = negative_table(counts, config.ns_exponent, _TABLE, config.seed) if config.negative else None
+        tree = huffman(counts) if config.hs else None
+        longest = LONGEST_OF_LANES if config.deterministic else LONGEST
+        length = min(max(ids.size // _SHARDS, SHORTEST), longest)
+        return cls(config, ids, length, thresholds, table, tree)
+
+    @property
+    def n_shards(self) -> int:
+        return max(1, -(-self.ids.size // self.length))
+
+    def begin(self, shard: int) -> int:
+        """Where a shard begins in the text."""
+        place = shard * self.length
+        if shard == 0 or place >= self.ids.size:
+            return min(place, self.ids.size)
+        ends = np.flatnonzero(self.ids[place : place + self.length // 4] == 0)
+        return place + (int(ends[0]) + 1 if ends.size else 0)
+
+    def alpha(self, epoch: int, shard: int) -> float:
+        """The learning rate of a shard: it falls with the share of all words that come before."""
+        size = max(1, self.ids.size)
+        done = (epoch * size + self.begin(shard)) / (self.config.iterations * size)
+        return self.config.starting_alpha * max(1.0 - done, MIN_ALPHA)
+
+    @property
+    def n_drawn(self) -> int:
+        """Words that are drawn for a chunk."""
+        return max(DRAWN, -(-self.config.negative // TILE) * TILE)
+
+
+class Sampled(NamedTuple):
+    """What is learnt from a shard: n words, their windows, the words drawn for them."""
+
+    n: int
+    kept: np.ndarray
+    first: np.ndarray
+    stop: np.ndarray
+    negatives: np.ndarray
+
+
+class Worker:
+    """The scratch of one thread."""
+
+    def __init__(self, plan: Plan):
+        config = plan.config
+        self.plan, self.width, self.dtype = plan, padded(config.size), np.dtype(config.dtype)
+        room = plan.length * 5 // 4 + config.window + _AHEAD
+        self._kept, self._first, self._stop = (np.zeros(room, np.int32) for _ in range(3))
+        self._negatives = np.zeros(0, np.int32)
+        if config.negative and config.negatives == "shared":
+            self._work = Work.create(CHUNK, plan.n_drawn, config.window, self.width, self.dtype)
+        self._rows = aligned_zeros((2, self.width), self.dtype)
+        if plan.tree is not None:
+            longest = int(np.diff(plan.tree.offsets).max())
+            self._tree_work = HierarchicalWork.create(longest, config.window, self.width, self.dtype)
+
+    def sample(self, epoch: int, shard: int) -> Sampled:
+        """Choose the words of a shard, their windows and the words drawn for them."""
+        plan, config = self.plan, self.plan.config
+        ids = np.ascontiguousarray(plan.ids[plan.begin(shard) : plan.begin(shard + 1)])
+        state = np.uint64(shard_state(config.seed, epoch, shard))
+        n, state = sample_windows(
+            ids, plan.thresholds, config.window, config.fixed_window, state, self._kept, self._first, self._stop
+        )
+        self._kept[n : n + config.window + _AHEAD] = 0
+        size = 0
+        if config.negative:
+            if config.negatives == "shared":
+                size = (-(-n // CHUNK) + 1) * plan.n_drawn
+            else:
+                pairs = n if config.architecture == "cbow" else int((self._stop[:n] - self._first[:n] - 1).sum())
+                size = pairs * config.negative
+            if size > self._negatives.size:
+                self._negatives = np.zeros(size + size // 4, np.int32)
+            draw_negatives(plan.table, np.uint64(state), self._negatives[:size])
+        return Sampled(n, self._kept, self._first, self._stop, self._negatives[:size])
+
+    def train(self, sampled: Sampled, alpha: float, syn0, syn1neg, syn1, tree: HuffmanTree | None) -> tuple[float, int]:
+        """Learn from a shard: the summed loss and the number of examples."""
+        config, width, work = self.plan.config, self.width, sampled
+        n, kept, first, stop, negatives = sampled
+        totals = np.zeros(2)
+        cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
+        real = self.dtype.type
+        if config.hs:
+            train_hierarchical(
+                kept, first, stop, n, config.window, cbow, divided, *tree, real(alpha), syn0, syn1, width,
+                self._tree_work, totals,
+            )  # fmt: skip
+        n_examples = totals[1]
+        if config.negative and config.negatives == "exact":
+            train_exact(
+                kept, first, stop, n, cbow, divided, negatives, config.negative, real(alpha), syn0, syn1neg, width,
+                *self._rows, totals,
+            )  # fmt: skip
+        elif config.negative:
+            shape = (config.window, negatives, self.plan.n_drawn, CHUNK, real(config.negative), real(alpha))
+            work = (syn0, syn1neg, width, self._work, totals)
+            if cbow:
+                cbow_shared(kept, first, stop, n, *shape, divided, *work)
+            else:
+                skipgram_shared(kept, first, stop, n, *shape, *work)
+        return float(totals[0]), int(totals[1] - n_examples if config.negative else n_examples)
