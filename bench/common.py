@@ -28,16 +28,21 @@ def peer(variable: str) -> str | None:
     return path if path and os.access(path, os.X_OK) else None
 
 
+def commit() -> str:
+    """The short name of the commit that is measured."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
 def environment() -> str:
     """One line for RESULTS.md: commit, machine, versions."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     cpu = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
             models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
         cpu = f"{models[0]} x{len(models)}"
     packages = ", ".join(f"{name} {version(name)}" for name in ("numba", "numpy", "scipy"))
-    return f"commit {commit.stdout.strip()}, {cpu}, Python {platform.python_version()}, {packages}"
+    return f"commit {commit()}, {cpu}, Python {platform.python_version()}, {packages}"
 
 
 def one_core() -> None:

@@ -31,11 +31,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import common
-from processes import CORES, Took, alternate, measure, median, on_cores, output_of, table
+from processes import CORES, Took, alternate, core_counts, measure, median, on_cores, output_of, table, yes
+from texts import MILLION, first_words, n_words, wiki
 
 ORDER = 5
 BOUND = "300M"
-MILLION = 1_000_000
 SMOOTHINGS = (
     "modified-kneser-ney",
     "kneser-ney",
@@ -71,37 +71,6 @@ def lmplz(program: str, text: Path, arpa: Path, *options, cores: int, memory: st
     return measure([*command, *options], cores=cores)
 
 
-def core_counts() -> list[int]:
-    return sorted({1, len(CORES)})
-
-
-def wiki() -> Path:
-    """The training text, read once so that it is in the system's memory."""
-    path = common.data("wiki/train.txt")
-    with path.open("rb") as file:
-        while file.read(1 << 20):
-            pass
-    return path
-
-
-def first_words(path: Path, words: float, place: Path) -> Path:
-    """The first lines of a text that have this many words together; the text itself if it has fewer."""
-    part, n = place / f"{path.stem}-{words / MILLION:g}M.txt", 0
-    with path.open("rb") as lines, part.open("wb") as out:
-        for line in lines:
-            if n >= words:
-                return part
-            n += len(line.split())
-            out.write(line)
-    part.unlink()
-    return path
-
-
-def n_words(path: Path) -> int:
-    with path.open("rb") as lines:
-        return sum(len(line.split()) for line in lines)
-
-
 def tiny(place: Path) -> Path:
     """A text whose model costs nothing but the start of the process."""
     path = place / "tiny.txt"
@@ -120,10 +89,6 @@ def start_up(place: Path, *options, cores: int, runs: int) -> float:
 def sizes(model: Path) -> list[int]:
     """The numbers of n-grams of a model, order by order."""
     return [int(word) for word in output_of(PRINT_SIZES, model).split()]
-
-
-def yes(holds: bool) -> str:
-    return "yes" if holds else "NO"
 
 
 def compare(cores: int, took: dict[str, list[Took]], files: dict[str, Path]) -> list[list]:

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import common
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(common.ROOT)}
+# PYTHONSAFEPATH: `-m w2v` is the package, not the benchmark of that name, in whatever folder this is called
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(common.ROOT), "PYTHONSAFEPATH": "1"}
 
 
 class Took(NamedTuple):
@@ -29,6 +30,10 @@ class Took(NamedTuple):
     seconds: float
     cpu: float
     peak: float
+
+
+def core_counts() -> list[int]:
+    return sorted({1, len(CORES)})
 
 
 @contextmanager
@@ -91,3 +96,7 @@ def table(header: list[str], rows: list[list]) -> None:
     print(f"\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for row in rows:
         print(f"| {' | '.join(map(str, row))} |", flush=True)
+
+
+def yes(holds: bool) -> str:
+    return "yes" if holds else "NO"

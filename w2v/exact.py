@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import exp, kernel, log10
+from corpora.jit import exp, kernel, log32
 from corpora.simd import load, pointer, scalar, store
 from w2v.rows import add_row, clear_row
-
-_LN10 = 2.302585092994046
 
 
 @kernel
@@ -42,7 +40,7 @@ def _learn(x, x0, target, negatives, place, negative, alpha, syn1neg, width, gra
         row = word * width
         product = min(max(_product(x, x0, syn1neg, row, width), -most), most)
         right = one / (one + exp(-product if d == 0 else product))
-        loss -= log10(np.float64(right)) * _LN10
+        loss -= np.float64(log32(np.float32(right)))
         step = alpha * (one - right)
         if d > 0:
             step = -step

@@ -17,10 +17,10 @@ ALWAYS = np.uint32(0xFFFFFFFF)  # threshold of words that are never left out
 
 @exact_kernel
 def shard_state(seed, epoch, shard):
-    """The state of a shard's generator (splitmix64 of the three numbers)."""
-    z = _U(seed)
-    for number in (_U(epoch), _U(shard)):
-        z += np.uint64(0x9E3779B97F4A7C15) + (number << _U(1))
+    """The state of a shard's generator: splitmix64 of the three numbers, one after another."""
+    z = _U(0)
+    for number in (_U(seed), _U(epoch), _U(shard)):
+        z += np.uint64(0x9E3779B97F4A7C15) + number
         z = (z ^ (z >> _U(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> _U(27))) * np.uint64(0x94D049BB133111EB)
         z ^= z >> _U(31)

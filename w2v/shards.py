@@ -124,7 +124,7 @@ class Worker:
 
     def train(self, sampled: Sampled, alpha: float, syn0, syn1neg, syn1, tree: HuffmanTree | None) -> tuple[float, int]:
         """Learn from a shard: the summed loss and the number of examples."""
-        config, width, work = self.plan.config, self.width, sampled
+        config, width = self.plan.config, self.width
         n, kept, first, stop, negatives = sampled
         totals = np.zeros(2)
         cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
