@@ -1,5 +1,6 @@
 #!/bin/sh
-# Train a recurrent language model and an n-gram model on the documentation that every Python carries, and use them.
+# Train a recurrent language model, an n-gram model and word vectors on the documentation that every Python carries, and
+# use them.
 # `make demo` runs this.
 set -eu
 folder=${1:-demo}
@@ -43,7 +44,27 @@ u1 the function returns a new object .
 END
 show "rnnlm rescore -m mix.json heard.txt"
 
+say "9. Words that belong together become one word ..."
+show "w2v phrases docs.txt -o phrases.txt --threshold 20 --bigrams phrases.tsv --force"
+show "head -n 6 phrases.tsv"
+
+say "10. ... and skip-gram learns a vector for each word.  The text is small, so it is read ten times at a high rate."
+show "w2v train phrases.txt -o docs.w2v --skipgram --size 50 --min-count 2 --iter 10 --alpha 0.1 --deterministic --force"
+
+say "11. Which words are used alike?"
+show "w2v nearest docs.w2v exception floating_point -n 3"
+
+say "12. What is to __gt__ as < is to __lt__?"
+show "w2v analogy docs.w2v __lt__ '<' __gt__ -n 3"
+
+say "13. Elman's sentences of 1990, two and three words long: their 29 words fall into classes by their vectors."
+show "corpora grammar elman1990 -n 10000 --seed 1 -o sentences.txt --force"
+show "w2v train sentences.txt -o elman.w2v --size 20 --skipgram --window 2 --sample 0 --deterministic --force"
+show "w2v cluster elman.w2v -k 8 --sort class -o classes.txt --force"
+show "awk '{ words[\$2] = words[\$2] \" \" \$1 } END { for (k = 0; k < 8; k++) print k \":\" words[k] }' classes.txt"
+
 say "What is in the models:"
 show "rnnlm info kn3.lm"
 show "rnnlm info docs.rnnlm"
+show "w2v info docs.w2v"
 say "All of this is in $(pwd)."
