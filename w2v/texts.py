@@ -105,8 +105,12 @@ def read_text(
 def _read_listed(paths, split, options: VocabOptions, how: dict) -> Text:
     listed = Vocab.read(options.file)
     stream = encode(paths, split, listed, keep_oov=True, **how)
-    counts = listed.counts if listed.counts.any() else stream.counts()
-    return _arranged(stream, listed.words, counts, counts >= options.min_count, options.max_size)
+    found = stream.counts()
+    counts = listed.counts if listed.counts.any() else found
+    keep = counts >= options.min_count
+    if listed.unk_id >= 0 and not found[listed.unk_id]:
+        keep[listed.unk_id] = False  # it stands for words that the list lacks, and is no word of this text
+    return _arranged(stream, listed.words, counts, keep, options.max_size)
 
 
 def _read_more(paths, split, options: VocabOptions, initial: WordVectors, how: dict) -> Text:

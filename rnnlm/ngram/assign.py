@@ -99,8 +99,8 @@ class Columns(NamedTuple):
     """What is read and written.  counts (M,) uint32 of order n become ``probs``, the same memory as float32.
 
     lower (rows,) float32: probabilities of order n - 1.  backoffs (histories,) float32: overwritten.
-    With SRILM's way, dropped (M,) and histories (rows of order n - 1) uint8: set to 1 for n-grams that are
-    left out, and for histories of n-grams that are not.
+    Where n-grams can be left out, dropped (M,) and histories (rows of order n - 1) uint8: set to 1 for those
+    n-grams, and for histories of others; else of size 0.
     """
 
     counts: np.ndarray
@@ -237,7 +237,8 @@ def _finish_as_srilm(block, n_histories, n_items, rule, columns):
         mass, weight, unseen, lower_unseen = masses[0, h], masses[1, h], masses[2, h], masses[3, h]
         backoff, scale = np.float32(0.0), np.float32(0.0)
         if mass > 0.0:
-            histories[row[h]] = 1
+            if histories.size > 0:
+                histories[row[h]] = 1
             if rule.fixed > 0.0:
                 backoff = np.float32(log10(rule.fixed))
             elif lower_unseen >= EPSILON:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 
@@ -99,6 +99,7 @@ def estimate(
     mins = [mins[min(n, len(mins)) - 1] for n in range(1, order + 1)]
     kenlm = unk == "kenlm"
     exact = kenlm and max(mins) <= 1 and all(rule.interpolate for rule in rules)
+    may_drop = not exact and any(map(_may_drop, rules, mins, repeat(kenlm)))
     marks: list[tuple[np.ndarray, np.ndarray]] = []
     any_dropped = False
     with ThreadPoolExecutor(threads) as pool:
@@ -106,7 +107,7 @@ def estimate(
             if n == 1:
                 _unigrams(nodes[0], rule, mins[0], n_words, exact, kenlm and rule.interpolate)
             else:
-                order_n = _Order(counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts)
+                order_n = _Order(counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts, may_drop)
                 any_dropped |= order_n.run(pool, threads)
                 marks.append((order_n.dropped, order_n.histories))
             if progress is not None:
@@ -222,20 +223,33 @@ def _start_records(counted: CountedTrie) -> np.ndarray:
     return records
 
 
+def _smallest(kenlm: bool) -> float:
+    """N-grams of whose count not more than this is left are left out, as SRILM does."""
+    return -1.0 if kenlm else 0.0
+
+
+def _may_drop(rule: Rule, min_count: int, kenlm: bool) -> bool:
+    """Whether n-grams of an order can be left out at all."""
+    counts = np.arange(1, max(rule.taken.size, 2))
+    left = counts - rule.taken[np.minimum(counts, rule.taken.size - 1)]
+    return min_count > 1 or bool((left <= _smallest(kenlm and rule.interpolate)).any())
+
+
 class _Order:
     """The estimation of one order n >= 2: ranges of histories, by their newest words, are the threads' tasks."""
 
     def __init__(
-        self, counted: CountedTrie, n: int, rule: Rule, min_count: int, exact: bool, kenlm: bool, firsts: np.ndarray
-    ):
+        self, counted: CountedTrie, n: int, rule: Rule, min_count: int, exact: bool, kenlm: bool, firsts: np.ndarray,
+        may_drop: bool,
+    ):  # fmt: skip
         self.counted, self.n, self.firsts = counted, n, firsts
         self.nodes, self.upper = counted.nodes[n - 1], counted.nodes[n - 2]
         self.n_ids = len(counted.nodes[0]) - 1
-        self.dropped = np.zeros(0 if exact else len(self.nodes) - 1, np.uint8)
-        self.histories = np.zeros(0 if exact else len(self.upper) - 1, np.uint8)
+        self.dropped = np.zeros(len(self.nodes) - 1 if may_drop else 0, np.uint8)
+        self.histories = np.zeros(len(self.upper) - 1 if may_drop else 0, np.uint8)
         self.rule = KernelRule(
             n, rule.taken, rule.per_type, rule.constant, rule.interpolate, exact, min_count,
-            -1.0 if kenlm else 0.0,  # SRILM leaves out what has nothing left of its count
+            _smallest(kenlm),
             rule.smooths and not kenlm, rule.smooths, rule.backoff or -1.0, self.n_ids - FIRST_WORD,
         )  # fmt: skip
         # words are histories of one word by their ids, of which some have no records

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from w2v import io
-from w2v.cli import w2v as group
 from w2v.model import WordVectors
 
 DEGREES = {"</s>": 300, "Man": 0, "Woman": 30, "king": 60, "queen": 90, "boy": 5, "girl": 35, "big": 200, "bigger": 230}
@@ -145,12 +144,3 @@ def test_pairs_that_cannot_be_used(files, w2v, text, message):
     assert (code, out) == (1, "")
     assert err.startswith(f"Error: {message}")
     assert len(err.splitlines()) == 1
-
-
-@pytest.mark.parametrize("name", ["accuracy", "similarity"])
-def test_the_examples_of_the_help_run(files, w2v_done, name):
-    lines = [line.strip() for line in group.commands[name].help.rstrip().splitlines()]
-    examples = lines[lines.index("Example:") + 1 :]
-    assert examples
-    for example in examples:
-        assert w2v_done(example.removeprefix("w2v "))

@@ -4,7 +4,6 @@ import io as streams
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -164,18 +163,3 @@ def test_a_line_comes_as_soon_as_its_word_was_written(here):
             assert run.stdout.readline() == row
         run.stdin.close()
         assert run.wait(timeout=20) == 0
-
-
-@pytest.mark.parametrize("command", ["convert", "info", "vectors"])
-def test_examples_in_the_help_run(command, here, w2v):
-    from click.testing import CliRunner
-
-    from w2v.cli import w2v as group
-
-    shown = CliRunner().invoke(group, [command, "--help"]).output
-    examples = [line.strip() for line in shown.splitlines() if line.strip().startswith(("w2v ", "cut "))]
-    assert examples
-    os.rename("v.w2v", "vectors.w2v")
-    for example in examples:
-        if "|" not in example:
-            assert w2v(" ".join(map(shlex.quote, shlex.split(example)[1:])))[0] == 0

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from w2v import io
-from w2v.cli import w2v as group
 from w2v.model import WordVectors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -241,14 +240,3 @@ def test_a_query_needs_no_compiler(vectors):
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
     ).stdout
     assert out.splitlines()[-1] == "0 []"
-
-
-@pytest.mark.parametrize("name", ["nearest", "analogy"])
-def test_the_examples_of_the_help_run(vectors, w2v_done, name):
-    lines = [line.strip() for line in group.commands[name].help.rstrip().splitlines()]
-    examples = lines[lines.index("Example:") + 1 :]
-    assert examples
-    for example in examples:
-        before, _, command = example.rpartition(" | ")
-        stdin = before.removeprefix('echo "').removesuffix('"').encode() + b"\n" if before else b""
-        assert w2v_done(command.removeprefix("w2v "), stdin)

@@ -1,10 +1,8 @@
 """w2v train: what it writes and prints, for every option; what it refuses."""
 
-import io
 import json
 import re
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -372,20 +370,3 @@ def test_an_output_that_fails_leaves_the_old_one(folder, w2v, monkeypatch):
     assert code == 1
     assert "No space left on device" in err
     assert (folder / "v").read_text() == "old"
-
-
-def test_the_help_has_an_example_that_runs(w2v_done):
-    help = w2v_done("train --help")
-    example = help.split("Example:\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in example] == ["corpora", "w2v"]
-    from corpora.cli import run
-
-    output = io.TextIOWrapper(io.BytesIO(), "utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stdout", output)
-        assert run(example[0].split(">")[0].split()[1:]) == 0
-        output.flush()
-    with open("sentences.txt", "wb") as file:
-        file.write(output.buffer.getvalue())
-    w2v_done(example[1].strip().removeprefix("w2v "))
-    assert library.load("elman.w2v").dim == 20
