@@ -68,6 +68,10 @@ class TrainConfig(Record):
         if self.alpha is not None:
             return self.alpha
         if self.architecture == "cbow" and self.cbow_update == "corrected":
-            # the mean number of context words: 1 to window of them to each side, or always window
-            return ALPHA["cbow"] * (2 * self.window if self.fixed_window else self.window + 1)
+            return ALPHA["cbow"] * self.mean_contexts
         return ALPHA[self.architecture]
+
+    @property
+    def mean_contexts(self) -> int:
+        """Of a word in the middle of a long sentence: 1 to ``window`` to each side, or always ``window``."""
+        return 2 * self.window if self.fixed_window else self.window + 1

@@ -11,10 +11,10 @@ NONE = np.int32(-1)
 
 
 @kernel
-def number(ids, n, weight, numbers, words, hits, n_words):
+def number(ids, n, numbers, words, hits, n_words):
     """Replace ids[:n] by their numbers in ``words``, in order of appearance; returns how many there are.
 
-    numbers (V,) int32: -1 for those that have none yet.  hits (V,) float32: by number, ``weight`` is added at each id.
+    numbers (V,) int32: -1 for those that have none yet.  hits (V,) float32: by number, how often it is in ids, added.
     """
     for i in range(n):
         word = ids[i]
@@ -25,7 +25,7 @@ def number(ids, n, weight, numbers, words, hits, n_words):
             words[n_words] = word
             hits[n_words] = np.float32(0.0)
             n_words += 1
-        hits[own] += np.float32(weight)
+        hits[own] += np.float32(1.0)
         ids[i] = own
     return n_words
 
@@ -102,6 +102,14 @@ def path_nodes(words, n_words, offsets, points, own_offsets, own_points):
             size += 1
     own_offsets[n_words] = size
     return size
+
+
+@kernel
+def count_paths(own_offsets, own_points, n_words, word_hits, hits):
+    """Add to each node's hits (nodes,) those of the words whose paths it is on."""
+    for i in range(n_words):
+        for k in range(own_offsets[i], own_offsets[i + 1]):
+            hits[own_points[k]] += word_hits[i]
 
 
 @kernel

@@ -23,6 +23,7 @@ from w2v.copies import (
     clear,
     copy_rows,
     count_lanes,
+    count_paths,
     forget,
     merge,
     number,
@@ -57,8 +58,8 @@ class _Lane:
         n_words = len(plan.thresholds)
         self._numbers = np.full(n_words, NONE)
         self._words, self._nodes = (np.empty(n_words, np.int32) for _ in range(2))
-        self._hits, self._node_hits = (np.empty(n_words, np.float32) for _ in range(2))
-        lists = {"syn0": (self._words, self._hits), "syn1neg": (self._words, self._hits)}
+        self._hits, self._input_hits, self._node_hits = (np.empty(n_words, np.float32) for _ in range(3))
+        lists = {"syn0": (self._words, self._input_hits), "syn1neg": (self._words, self._hits)}
         lists["syn1"] = self._nodes, self._node_hits
         self.copies = {
             name: _Copy(getattr(matrices, name), *lists[name]) for name in lists if getattr(matrices, name) is not None
@@ -70,9 +71,10 @@ class _Lane:
         sampled = self._worker.sample(epoch, shard)
         sampled = sampled if n is None else sampled._replace(n=n)
         tree, n_nodes = None, 0
-        n_inputs = number(sampled.kept, sampled.n, 1.0, self._numbers, words, self._hits, 0)
+        n_inputs = number(sampled.kept, sampled.n, self._numbers, words, self._hits, 0)
+        self._input_hits[:n_inputs] = self._hits[:n_inputs]
         negatives = sampled.negatives
-        n_words = number(negatives, negatives.size, 1.0, self._numbers, words, self._hits, n_inputs)
+        n_words = number(negatives, negatives.size, self._numbers, words, self._hits, n_inputs)
         forget(words, n_words, self._numbers)
         if plan.tree is not None:
             tree, n_nodes = self._own_tree(n_inputs)
@@ -89,7 +91,9 @@ class _Lane:
         own = HuffmanTree(np.empty(n_inputs + 1, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8))
         path_nodes(words, n_inputs, offsets, points, own.offsets, own.points)
         path_codes(words, n_inputs, offsets, codes, own.codes)
-        n_nodes = number(own.points, size, 1.0, self._numbers, self._nodes, self._node_hits, 0)
+        n_nodes = number(own.points, size, self._numbers, self._nodes, self._node_hits, 0)
+        self._node_hits[:n_nodes] = 0
+        count_paths(own.offsets, own.points, n_inputs, self._input_hits, self._node_hits)
         forget(self._nodes, n_nodes, self._numbers)
         return own, n_nodes
 

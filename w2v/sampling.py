@@ -12,7 +12,6 @@ from corpora.jit import exact_kernel
 
 _U = np.uint64
 _A, _C = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
-ALWAYS = np.uint32(0xFFFFFFFF)  # threshold of words that are never left out
 
 
 @exact_kernel

@@ -19,7 +19,10 @@ from w2v.shared import Work, cbow_shared, skipgram_shared
 LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
 LONGEST_OF_LANES = 1 << 15  # of deterministic training: the longer, the less of the time goes into copies
 _SHARDS = 1 << 7  # that a short text has at least, so that the learning rate falls in small steps
-CHUNK = 32  # centre words that share their drawn words
+CHUNK = 32  # centre words that share their drawn words, at most
+_CHUNK_WINDOW = 5  # with wider windows a chunk is shorter: it has the more pairs, all of them with the same old rows
+_CHUNK_WORDS = 6  # words of the vocabulary there must be for each centre of a chunk, or the same rows come too often
+_EXACT = 1 << 23  # drawn words of a shard, where every example has its own
 DRAWN = 24  # words that are drawn for a chunk at least: with 16, analogies lose a point (bench/RESULTS.md)
 _TABLE = 1 << 22  # places of the table of words to draw
 _AHEAD = 64  # words beyond those of a shard that kernels look at
@@ -48,6 +51,9 @@ class Plan:
         table = negative_table(counts, config.ns_exponent, _TABLE, config.seed) if config.negative else None
         tree = huffman(counts) if config.hs else None
         longest = LONGEST_OF_LANES if config.deterministic else LONGEST
+        if config.negative and config.negatives == "exact":
+            examples = 1 if config.architecture == "cbow" else config.mean_contexts
+            longest = min(longest, max(1, _EXACT // (examples * config.negative)))
         length = min(max(ids.size // _SHARDS, SHORTEST), longest)
         return cls(config, ids, length, thresholds, table, tree)
 
@@ -68,6 +74,16 @@ class Plan:
         size = max(1, self.ids.size)
         done = (epoch * size + self.begin(shard)) / (self.config.iterations * size)
         return self.config.starting_alpha * max(1.0 - done, MIN_ALPHA)
+
+    @property
+    def chunk(self) -> int:
+        """Centre words that share their drawn words.
+
+        All products of a chunk are of the rows as they are when it begins.  Where it has too many pairs for the
+        words that there are, the sum of their gradients goes too far, to the point that training diverges.
+        """
+        window = 2 * self.config.window if self.config.fixed_window else self.config.window
+        return max(1, min(CHUNK, CHUNK * _CHUNK_WINDOW // window, len(self.thresholds) // _CHUNK_WORDS))
 
     @property
     def n_drawn(self) -> int:
@@ -95,7 +111,7 @@ class Worker:
         self._kept, self._first, self._stop = (np.zeros(room, np.int32) for _ in range(3))
         self._negatives = np.zeros(0, np.int32)
         if config.negative and config.negatives == "shared":
-            self._work = Work.create(CHUNK, plan.n_drawn, config.window, self.width, self.dtype)
+            self._work = Work.create(plan.chunk, plan.n_drawn, config.window, self.width, self.dtype)
         self._rows = aligned_zeros((2, self.width), self.dtype)
         if plan.tree is not None:
             longest = int(np.diff(plan.tree.offsets).max())
@@ -113,7 +129,7 @@ class Worker:
         size = 0
         if config.negative:
             if config.negatives == "shared":
-                size = (-(-n // CHUNK) + 1) * plan.n_drawn
+                size = (-(-n // plan.chunk) + 1) * plan.n_drawn
             else:
                 pairs = n if config.architecture == "cbow" else int((self._stop[:n] - self._first[:n] - 1).sum())
                 size = pairs * config.negative
@@ -141,7 +157,7 @@ class Worker:
                 *self._rows, totals,
             )  # fmt: skip
         elif config.negative:
-            shape = (config.window, negatives, self.plan.n_drawn, CHUNK, real(config.negative), real(alpha))
+            shape = (config.window, negatives, self.plan.n_drawn, self.plan.chunk, real(config.negative), real(alpha))
             work = (syn0, syn1neg, width, self._work, totals)
             if cbow:
                 cbow_shared(kept, first, stop, n, *shape, divided, *work)

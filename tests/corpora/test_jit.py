@@ -1,9 +1,9 @@
-"""exp of corpora.jit against the C library's long double."""
+"""exp and log32 of corpora.jit against the C library's long double."""
 
 import numpy as np
 import pytest
 
-from corpora.jit import exp, kernel
+from corpora.jit import exp, kernel, log32
 
 DTYPES = ["float32", "float64"]
 
@@ -90,3 +90,55 @@ def test_exp_never_falls_where_its_argument_grows(dtype):
 def test_outside_a_kernel_exp_is_numpys():
     x = np.linspace(-3, 3, 7)
     np.testing.assert_array_equal(exp(x), np.exp(x))
+
+
+# ---- the logarithm of float32
+
+
+@kernel
+def _logs(x, out):
+    for i in range(x.size):
+        out[i] = log32(x[i])
+
+
+def logs(values):
+    x = np.asarray(values, "float32")
+    out = np.full_like(x, -1)
+    _logs(x, out)
+    return x, out
+
+
+def floats(first, last, step=1):
+    """The float32 from first to last, every ``step``-th of them."""
+    ends = np.array([first, last], "float32").view(np.uint32)
+    return np.arange(*ends, step, dtype=np.uint32).view("float32")
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        pytest.param(floats(0.5, 4.0, 11), id="around 1"),  # where the error is largest, beside 1.42 and 2.81
+        pytest.param(floats(1 - 1e-3, 1 + 1e-3), id="next to 1"),
+        pytest.param(floats(2**0.5 - 1e-3, 2**0.5 + 1e-3), id="where the mantissa's range ends"),
+        pytest.param(floats(np.finfo("float32").tiny, np.finfo("float32").max, 2111), id="all normal numbers"),
+    ],
+)
+def test_the_error_of_log32_is_as_small_as_promised(x):
+    x, mine = logs(x)
+    exact = np.log(x.astype(np.longdouble))
+    assert x.size > 10_000
+    assert (np.abs(mine - exact) / np.maximum(1, np.abs(exact))).max() < 1.5e-7
+
+
+def test_log32_of_one_is_zero():
+    assert logs([1.0] * 9)[1].tolist() == [0.0] * 9
+
+
+@pytest.mark.parametrize("n", [1, 5, 16, 67])
+def test_log32_of_nan_is_nan_alone_and_among_numbers(n):
+    for at in range(n):
+        x = np.ones(n)
+        x[at] = np.nan
+        _, mine = logs(x)
+        assert np.isnan(mine[at])
+        assert (np.delete(mine, at) == 0).all()

@@ -3,11 +3,6 @@
 Memory that must not count is NaN, and memory that must not change is a number that nothing computes.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,6 +26,7 @@ from corpora.simd import (
     scalar,
     store,
 )
+from tests.vector_length import assert_passes_with_vectors_of_the_other_length
 
 DTYPES = ["float32", "float64"]
 WIDTHS = range(PAD, 273, PAD)  # one vector to more than the registers hold
@@ -318,27 +314,6 @@ def test_real_numbers_differ_from_numpys_by_rounding_only(blocks, n, n_each, see
 
 @pytest.mark.slow
 def test_vectors_of_the_other_length_give_the_same(tmp_path):
-    # a machine with AVX-512 is made to work as one without, and the other way round: LLVM splits what is too long
-    wide = simd.VECTOR_BYTES != 64
-    code = f"""
-import sys
-import llvmlite.binding as llvm
-import pytest
-
-class Features(llvm.FeatureMap):
-    def get(self, name, default=None):  # what corpora.simd asks; the compiler goes on knowing the truth
-        return {wide} if name == "avx512f" else super().get(name, default)
-
-features = Features(llvm.get_host_cpu_features())
-llvm.get_host_cpu_features = lambda: features
-import corpora.simd
-assert corpora.simd.VECTOR_BYTES == {64 if wide else 32}
-sys.exit(pytest.main(["-m", "not slow", "-p", "no:cacheprovider", *sys.argv[1:]]))
-"""
-    root = Path(__file__).resolve().parents[2]
-    tests = [Path(__file__).resolve(), *(root / "tests" / "rnnlm" / f"test_{name}.py" for name in ("online", "model"))]
-    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(root)}
-    run = subprocess.run(
-        [sys.executable, "-c", code, *map(str, tests)], env=env, cwd=root, capture_output=True, text=True, check=False
+    assert_passes_with_vectors_of_the_other_length(
+        tmp_path, "corpora/test_simd.py", "rnnlm/test_online.py", "rnnlm/test_model.py"
     )
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]

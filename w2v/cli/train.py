@@ -67,7 +67,8 @@ _WITH_RESUME = {"text", "output", "resume", "threads", "tmp", "checkpoint"}
 )  # fmt: skip
 @click.option(
     "--alpha", type=ABOVE_0, metavar="X",
-    help="Starting learning rate.  [default: 0.05 for CBOW, 0.025 for skip-gram; with corrected updates 0.05 times the mean number of contexts]",
+    help="Starting learning rate.  [default: 0.05 for CBOW, 0.025 for skip-gram; with --cbow-update corrected 0.05 "
+    "times the mean number of context words]",
 )  # fmt: skip
 @click.option(
     "--min-count", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",

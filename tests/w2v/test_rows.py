@@ -1,0 +1,161 @@
+"""Products and sums of rows against NumPy: small whole numbers, so that every sum is exact and is compared exactly.
+
+Rows lie anywhere.  Memory that must not count is NaN, and memory that must not change is a number
+that nothing computes.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpora.jit import kernel
+from corpora.simd import PAD, pointer
+from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, paired_products, products
+
+# one vector to three blocks of registers, and the lengths where their division changes
+WIDTHS = [PAD * blocks for blocks in (*range(1, 15), 17, 25, 26, 27, 33, 38)]
+COUNTS = [0, 1, 2, 3, 4, 5, 8, 11]
+UNTOUCHED = -12345.0
+
+dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+widths = pytest.mark.parametrize("width", WIDTHS)
+
+
+@kernel
+def _products(x, x_rows, x0, n_x, z, z_rows, z0, n_z, width, out, o0, o_next):
+    products(
+        pointer(x), pointer(x_rows), x0, n_x, pointer(z), pointer(z_rows), z0, n_z, width, pointer(out), o0, o_next
+    )
+
+
+@kernel
+def _paired_products(x, x_rows, x0, z, z_rows, z0, n, width, out, o0):
+    paired_products(pointer(x), pointer(x_rows), x0, pointer(z), pointer(z_rows), z0, n, width, pointer(out), o0)
+
+
+@kernel
+def _add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
+    add_rows(pointer(y), y0, pointer(c), c0, step, pointer(m), pointer(rows), r0, n, width)
+
+
+@kernel
+def _single_rows(y, y0, x, x0, width, cleared):
+    ask_for_row(pointer(x), np.int64(1) << 40, width)  # a wish: nothing is read there
+    ask_for_row(pointer(x), x0, width)
+    add_row(pointer(y), y0, pointer(x), x0, width)
+    clear_row(pointer(y), cleared, width)
+
+
+def whole(rng, *shape):
+    """Small whole numbers: sums of a few hundred products of them are exact in float32 in any order."""
+    return rng.integers(-8, 9, shape).astype(float)
+
+
+def scattered(rng, values, dtype):
+    """Flat memory with the rows of ``values`` in any order, at odd places, NaN around; and where each is."""
+    n, width = values.shape
+    gap = width + 3
+    flat = np.full(5 + n * gap, np.nan, dtype)
+    places = 5 + rng.permutation(n) * gap
+    for place, row in zip(places, values, strict=True):
+        flat[place : place + width] = row
+    return flat, places
+
+
+def listed(places, before, after=0):
+    """A list of rows (int64) within another; whatever is read beyond it is a row that there is not."""
+    return np.concatenate([np.full(before, 1 << 50), places, np.full(after, places[0] if len(places) else 0)])
+
+
+@dtypes
+@widths
+def test_products_are_those_of_all_pairs_of_rows(dtype, width):
+    rng = np.random.default_rng(width)
+    x_values, z_values = whole(rng, 6, width), whole(rng, 9, width)
+    x, x_places = scattered(rng, x_values, dtype)
+    z, z_places = scattered(rng, z_values, dtype)
+    for n_x in (0, 1, 2, 3, 6):
+        for n_z in (0, TILE, 2 * TILE, 3 * TILE, 5 * TILE):
+            x_rows, z_rows = rng.integers(6, size=n_x), rng.integers(9, size=n_z)  # some more than once
+            o_next = n_z + (n_x + n_z) % 3
+            out = np.full(7 + n_x * o_next + 40, UNTOUCHED, dtype)
+            expected = out.copy()
+            for i, row in enumerate(x_values[x_rows] @ z_values[z_rows].T):
+                expected[7 + i * o_next : 7 + i * o_next + n_z] = row
+            lists = listed(x_places[x_rows], 2), listed(z_places[z_rows], 3)
+            _products(x, lists[0], 2, n_x, z, lists[1], 3, n_z, width, out, 7, o_next)
+            np.testing.assert_array_equal(out, expected)
+
+
+@dtypes
+@widths
+def test_paired_products_are_those_of_rows_in_the_same_place_of_two_lists(dtype, width):
+    rng = np.random.default_rng(width)
+    x_values, z_values = whole(rng, 6, width), whole(rng, 9, width)
+    x, x_places = scattered(rng, x_values, dtype)
+    z, z_places = scattered(rng, z_values, dtype)
+    for n in COUNTS:
+        x_rows, z_rows = rng.integers(6, size=n), rng.integers(9, size=n)
+        out = np.full(7 + n + 40, UNTOUCHED, dtype)
+        lists = listed(x_places[x_rows], 2, TILE - 1), listed(z_places[z_rows], 3, TILE - 1)
+        _paired_products(x, lists[0], 2, z, lists[1], 3, n, width, out, 7)
+        np.testing.assert_array_equal(out[7 : 7 + n], (x_values[x_rows] * z_values[z_rows]).sum(axis=1))
+        assert (out[:7] == UNTOUCHED).all()
+        assert (out[7 + -(-n // TILE) * TILE :] == UNTOUCHED).all()
+
+
+@dtypes
+@widths
+def test_add_rows_is_a_vector_times_a_matrix_of_scattered_rows(dtype, width):
+    rng = np.random.default_rng(width)
+    values, start = whole(rng, 7, width), whole(rng, width)
+    m, places = scattered(rng, values, dtype)
+    for n in COUNTS:
+        rows = rng.integers(7, size=n)
+        for step in (0, 1, 3):
+            factors = np.full(4 + max(1, n) * 3, np.nan)
+            own = whole(rng, n) if step else np.repeat(whole(rng, 1), n)
+            factors[4 + step * np.arange(n)] = own
+            y = np.full(width + 40, UNTOUCHED, dtype)
+            y[5 : 5 + width] = start
+            _add_rows(y, 5, factors.astype(dtype), 4, step, m, listed(places[rows], 2), 2, n, width)
+            np.testing.assert_array_equal(y[5 : 5 + width], start + own @ values[rows])
+            assert (y[:5] == UNTOUCHED).all()
+            assert (y[5 + width :] == UNTOUCHED).all()
+
+
+@dtypes
+@widths
+def test_a_row_is_added_and_a_row_is_cleared_and_nothing_else(dtype, width):
+    rng = np.random.default_rng(width)
+    start, row = whole(rng, width), whole(rng, width)
+    x = np.full(width + 9, np.nan, dtype)
+    x[3 : 3 + width] = row
+    y = np.full(2 * width + 60, UNTOUCHED, dtype)
+    y[5 : 5 + width] = start
+    expected = y.copy()
+    expected[5 : 5 + width] += row
+    expected[width + 15 : 2 * width + 15] = 0
+    _single_rows(y, 5, x, 3, width, width + 15)
+    np.testing.assert_array_equal(y, expected)
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(blocks=st.integers(1, 38), n_x=st.integers(0, 7), tiles=st.integers(0, 6), seed=st.integers(0, 2**32 - 1))
+def test_real_numbers_differ_from_numpys_by_rounding_only(blocks, n_x, tiles, seed):
+    rng, width, n_z = np.random.default_rng(seed), PAD * blocks, TILE * tiles
+    x, z = (rng.normal(size=(n, width)).astype("float32") for n in (n_x + 1, n_z + 1))
+    x_rows, z_rows = width * np.arange(n_x), width * np.arange(n_z)
+    rounding = 2 * np.finfo("float32").eps
+
+    out = np.zeros((n_x, n_z), "float32")
+    _products(x, x_rows, 0, n_x, z, z_rows, 0, n_z, width, out, 0, n_z)
+    exact, size = (f(x[:n_x].astype(float)) @ f(z[:n_z].astype(float)).T for f in (np.positive, np.abs))
+    assert (np.abs(out - exact) <= rounding * np.sqrt(width) * size).all()
+
+    for factors in rng.normal(size=(2, n_z)).astype("float32"):
+        y = np.zeros(width, "float32")
+        _add_rows(y, 0, factors, 0, 1, z, z_rows, 0, n_z, width)
+        exact, size = (f(factors.astype(float)) @ f(z[:n_z].astype(float)) for f in (np.positive, np.abs))
+        assert (np.abs(y - exact) <= rounding * (1 + np.sqrt(n_z)) * size).all()
