@@ -13,7 +13,7 @@ import numpy as np
 from corpora.jit import kernel
 from corpora.simd import aligned_zeros, load, pointer, scalar, store
 from w2v.losses import CERTAIN, log_loss, probabilities
-from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, products
+from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, products
 
 _SHALLOW = 7  # nodes of a path, from the root, that are in the cache anyway
 _AHEAD = 2  # centres between a prefetch and its use
@@ -43,13 +43,15 @@ class HierarchicalWork(NamedTuple):
 
 @kernel
 def train_hierarchical(
-    kept, first, stop, n, window, cbow, divided, offsets, points, codes, alpha, syn0, syn1, width, work, totals
-):
+    kept, first, stop, n, window, cbow, divided, offsets, points, codes, first_own, own_row, alpha, syn0, syn1, width,
+    work, totals,
+):  # fmt: skip
     """Train on a shard.  ``cbow``: the input is the mean of the contexts' rows, else each of them is one.
 
     kept, first, stop (n + window,) int32: ``sample_windows``; kept is 0 beyond n.  offsets, points, codes:
-    ``corpora.tables.HuffmanTree``.  divided: see ``shared.cbow_shared``.  alpha: as syn0.  syn0, syn1: flat, updated.
-    totals (2,) float64: the summed loss and the number of examples are added.
+    ``corpora.tables.HuffmanTree``.  Nodes from first_own on have rows of the thread's own, the first at own_row, in
+    elements from the beginning of syn1.  divided: see ``shared.cbow_shared``.  alpha: as syn0.  syn0, syn1: flat,
+    updated.  totals (2,) float64: the summed loss and the number of examples are added.
     """
     syn0, syn1 = pointer(syn0), pointer(syn1)
     errors, gradients, hidden, share = (
@@ -80,7 +82,8 @@ def train_hierarchical(
         length = load(offsets, word + 1) - path
         whole = (length + TILE - 1) // TILE * TILE
         for k in range(length):
-            store(nodes, k, np.int64(load(points, path + k)) * width)
+            node = np.int64(load(points, path + k))
+            store(nodes, k, node * width if node < first_own else own_row + (node - first_own) * width)
             store(signs, k, one if load(codes, path + k) == 0 else -one)
             store(beyond, k, scalar(errors, 0.0))
         for k in range(length, whole):
@@ -110,22 +113,21 @@ def train_hierarchical(
                 right = load(errors, j * whole + k)
                 store(errors, j * whole + k, alpha * load(signs, k) * (one - right))
         n_examples += n_inputs
+        if cbow:
+            clear_row(gradients, zero, width)
+            exchange_rows(gradients, zero, hidden, zero, errors, zero, syn1, nodes, zero, length, width)
+            store(share, zero, one / scalar(errors, n_contexts) if divided else one)
+            for j in range(n_contexts):
+                add_rows(syn0, load(inputs, j), share, zero, 0, gradients, nodes, whole, 1, width)
+            continue
         # ---- gradients of the inputs, before any row changes
         for j in range(n_inputs):
             clear_row(gradients, j * width, width)
             add_rows(gradients, j * width, errors, j * whole, 1, syn1, nodes, zero, length, width)
         # ---- updates
         for k in range(length):
-            if cbow:
-                add_rows(syn1, load(nodes, k), errors, k, 1, hidden, nodes, whole, 1, width)
-            else:
-                add_rows(syn1, load(nodes, k), errors, k, whole, syn0, inputs, zero, n_inputs, width)
-        if cbow:
-            store(share, zero, one / scalar(errors, n_contexts) if divided else one)
-            for j in range(n_contexts):
-                add_rows(syn0, load(inputs, j), share, zero, 0, gradients, nodes, whole, 1, width)
-        else:
-            for j in range(n_contexts):
-                add_row(syn0, load(inputs, j), gradients, j * width, width)
+            add_rows(syn1, load(nodes, k), errors, k, whole, syn0, inputs, zero, n_inputs, width)
+        for j in range(n_contexts):
+            add_row(syn0, load(inputs, j), gradients, j * width, width)
     totals[0] += loss
     totals[1] += n_examples

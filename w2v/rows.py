@@ -212,6 +212,67 @@ def add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
         left -= size
 
 
+# as many sums as parts of x, a factor and a part of a row
+def _exchange_block(n_vectors: int):
+    """y[y0 + column:] += sum_{t<n} c[c0 + t] * row t, and row t += c[c0 + t] * x[x0 + column:], with the old rows."""
+
+    @intrinsic
+    def block(typing_context, y, y0, x, x0, c, c0, m, rows, r0, n, column):
+        def code(context, builder, signature, args):
+            vector, lanes = llvm.vector(signature.args[0])
+            y, y0, x, x0, c, c0, m, rows, r0, n, column = args
+            at = [builder.add(column, llvm.constant(k * lanes)) for k in range(n_vectors)]
+            xs = [llvm.load(builder, x, builder.add(x0, k), vector) for k in at]
+            sums = [cgutils.alloca_once(builder, vector) for _ in at]
+            for k, total in zip(at, sums, strict=True):
+                builder.store(llvm.load(builder, y, builder.add(y0, k), vector), total)
+            with cgutils.for_range(builder, n, intp=I64) as loop:
+                factor = builder.load(builder.gep(c, [builder.add(c0, loop.index)]))
+                factor = llvm.splat(builder, factor, vector)
+                row = builder.load(builder.gep(rows, [builder.add(r0, loop.index)]))
+                for k, part, total in zip(at, xs, sums, strict=True):
+                    place = builder.add(row, k)
+                    old = llvm.load(builder, m, place, vector)
+                    builder.store(llvm.fma(builder, factor, old, builder.load(total)), total)
+                    llvm.store(builder, llvm.fma(builder, factor, part, old), m, place)
+            for k, total in zip(at, sums, strict=True):
+                llvm.store(builder, builder.load(total), y, builder.add(y0, k))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(y, i, x, i, c, i, m, rows, i, i, i), code
+
+    return block
+
+
+_exchange_1, _exchange_2, _exchange_3, _exchange_4, _exchange_5 = (_exchange_block(k) for k in range(1, 6))
+
+
+@kernel
+def exchange_rows(y, y0, x, x0, c, c0, m, rows, r0, n, width):
+    """y[y0 : +width] += sum_{t<n} c[c0 + t] * row t, and row t += c[c0 + t] * x[x0 : +width], with the old rows.
+
+    Row t is m[rows[r0 + t] : +width]; no two of them are the same.
+    """
+    lanes = lanes_of(y)
+    left = width // lanes
+    column = np.int64(0)
+    while left > 0:
+        size = left if left <= 5 else np.int64(5) if left > 9 or left == 5 else (left + 1) >> 1
+        if size == 5:
+            _exchange_5(y, y0, x, x0, c, c0, m, rows, r0, n, column)
+        elif size == 4:
+            _exchange_4(y, y0, x, x0, c, c0, m, rows, r0, n, column)
+        elif size == 3:
+            _exchange_3(y, y0, x, x0, c, c0, m, rows, r0, n, column)
+        elif size == 2:
+            _exchange_2(y, y0, x, x0, c, c0, m, rows, r0, n, column)
+        else:
+            _exchange_1(y, y0, x, x0, c, c0, m, rows, r0, n, column)
+        column += size * lanes
+        left -= size
+
+
 @intrinsic
 def _clear_vector(typing_context, y, y0):
     def code(context, builder, signature, args):

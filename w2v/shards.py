@@ -25,6 +25,7 @@ _CHUNK_WORDS = 6  # words of the vocabulary there must be for each centre of a c
 _EXACT = 1 << 23  # drawn words of a shard, where every example has its own
 DRAWN = 24  # words that are drawn for a chunk at least: with 16, analogies lose a point (bench/RESULTS.md)
 _TABLE = 1 << 22  # places of the table of words to draw
+_OWN_NODES = 256  # nodes near the root, which every word changes, of which each thread has its own rows
 _AHEAD = 64  # words beyond those of a shard that kernels look at
 
 
@@ -102,10 +103,15 @@ class Sampled(NamedTuple):
 
 
 class Worker:
-    """The scratch of one thread."""
+    """The scratch of one of so many threads.
 
-    def __init__(self, plan: Plan):
+    Of hierarchical softmax, more than one would wait all the time for each other's changes of the nodes near the root:
+    each has rows of its own for these, whose changes in a shard become those of all.
+    """
+
+    def __init__(self, plan: Plan, threads: int = 1):
         config = plan.config
+        self._threads = threads
         self.plan, self.width, self.dtype = plan, padded(config.size), np.dtype(config.dtype)
         room = plan.length * 5 // 4 + config.window + _AHEAD
         self._kept, self._first, self._stop = (np.zeros(room, np.int32) for _ in range(3))
@@ -116,6 +122,8 @@ class Worker:
         if plan.tree is not None:
             longest = int(np.diff(plan.tree.offsets).max())
             self._tree_work = HierarchicalWork.create(longest, config.window, self.width, self.dtype)
+            n_own = 0 if threads == 1 else min(_OWN_NODES, len(plan.thresholds) - 1)
+            self._own, self._own_before = (aligned_zeros((n_own, self.width), self.dtype) for _ in range(2))
 
     def sample(self, epoch: int, shard: int) -> Sampled:
         """Choose the words of a shard, their windows and the words drawn for them."""
@@ -146,10 +154,17 @@ class Worker:
         cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
         real = self.dtype.type
         if config.hs:
+            first_own = len(self.plan.thresholds) - 1 - len(self._own)
+            shared = syn1[first_own : first_own + len(self._own)]
+            self._own_before[:] = shared
+            self._own[:] = self._own_before
+            own_row = (self._own.ctypes.data - syn1.ctypes.data) // self.dtype.itemsize if self._own.size else 0
             train_hierarchical(
-                kept, first, stop, n, config.window, cbow, divided, *tree, real(alpha), syn0, syn1, width,
-                self._tree_work, totals,
+                kept, first, stop, n, config.window, cbow, divided, *tree, first_own, own_row, real(alpha), syn0, syn1,
+                width, self._tree_work, totals,
             )  # fmt: skip
+            # each thread has gone the whole way by itself: the mean of them
+            shared += (self._own - self._own_before) / real(self._threads)
         n_examples = totals[1]
         if config.negative and config.negatives == "exact":
             train_exact(

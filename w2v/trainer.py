@@ -128,7 +128,7 @@ class Trainer:
         if config.deterministic:
             self._lanes = Lanes(self.plan, matrices, threads)
         else:
-            self._workers = [Worker(self.plan) for _ in range(threads)]
+            self._workers = [Worker(self.plan, threads) for _ in range(threads)]
         self._lock = threading.Lock()
         self._resting = False
         self._failure: BaseException | None = None

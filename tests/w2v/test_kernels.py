@@ -112,7 +112,7 @@ def run(objective, m, shard, window, alpha, dtype, tree=TREE):
             skipgram_shared(kept, first, stop, n, *how, *rest)
     elif kind == "hs":
         work, is_whole = guarded(HierarchicalWork.create(int(np.diff(tree.offsets).max()), window, width, dtype))
-        rest = (*tree, alpha, copies["syn0"], copies["syn1"], width, work, totals)
+        rest = (*tree, len(copies["syn1"]), 0, alpha, copies["syn0"], copies["syn1"], width, work, totals)
         train_hierarchical(kept, first, stop, n, window, cbow, divided, *rest)
     else:
         work, is_whole = guarded(Rows(*aligned_zeros((2, width), dtype)))
@@ -318,3 +318,34 @@ def test_the_loss_is_the_sum_of_the_logarithms(dtype, n):
 @pytest.mark.slow
 def test_vectors_of_the_other_length_give_the_same(tmp_path):
     assert_passes_with_vectors_of_the_other_length(tmp_path, "w2v/test_rows.py", "w2v/test_kernels.py")
+
+
+@pytest.mark.parametrize("cbow", [False, True])
+def test_nodes_with_rows_of_the_threads_own_learn_there_as_in_the_matrix(cbow):
+    rng = np.random.default_rng(3)
+    width, first_own = padded(20), N_WORDS - 1 - 6
+    syn0, syn1 = (aligned_zeros((N_WORDS, width), "float32") for _ in range(2))
+    syn0[:, :20], syn1[:, :20] = rng.normal(size=(2, N_WORDS, 20)) / 4
+    own = aligned_zeros((6, width), "float32")
+    own[:] = syn1[first_own : first_own + 6]
+    n = 40
+    kept, first, stop = np.zeros(n + 16, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int32)
+    kept[:n] = rng.integers(1, N_WORDS, n)
+    first[:], stop[:] = np.maximum(np.arange(n) - 2, 0), np.minimum(np.arange(n) + 3, n)
+    work = HierarchicalWork.create(int(np.diff(TREE.offsets).max()), 2, width, "float32")
+    found = {}
+    for where in ("matrix", "own"):
+        m0, m1 = (aligned_zeros(m.shape, "float32") for m in (syn0, syn1))
+        m0[:], m1[:] = syn0, syn1
+        place = (N_WORDS, 0) if where == "matrix" else (first_own, (own.ctypes.data - m1.ctypes.data) // 4)
+        totals = np.zeros(2)
+        train_hierarchical(
+            kept, first, stop, n, 2, cbow, False, *TREE, *place, np.float32(0.05), m0, m1, width, work, totals
+        )  # fmt: skip
+        found[where] = m0, m1, totals
+    in_matrix, with_own = found["matrix"], found["own"]
+    np.testing.assert_array_equal(in_matrix[0], with_own[0])
+    np.testing.assert_array_equal(in_matrix[1][:first_own], with_own[1][:first_own])
+    np.testing.assert_array_equal(in_matrix[1][first_own : first_own + 6], own)
+    np.testing.assert_array_equal(with_own[1][first_own:], syn1[first_own:])
+    np.testing.assert_array_equal(in_matrix[2], with_own[2])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpora.jit import kernel
 from corpora.simd import PAD, pointer
-from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, paired_products, products
+from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, paired_products, products
 
 # one vector to three blocks of registers, and the lengths where their division changes
 WIDTHS = [PAD * blocks for blocks in (*range(1, 15), 17, 25, 26, 27, 33, 38)]
@@ -32,6 +32,11 @@ def _products(x, x_rows, x0, n_x, z, z_rows, z0, n_z, width, out, o0, o_next):
 @kernel
 def _paired_products(x, x_rows, x0, z, z_rows, z0, n, width, out, o0):
     paired_products(pointer(x), pointer(x_rows), x0, pointer(z), pointer(z_rows), z0, n, width, pointer(out), o0)
+
+
+@kernel
+def _exchange_rows(y, y0, x, x0, c, c0, m, rows, r0, n, width):
+    exchange_rows(pointer(y), y0, pointer(x), x0, pointer(c), c0, pointer(m), pointer(rows), r0, n, width)
 
 
 @kernel
@@ -123,6 +128,29 @@ def test_add_rows_is_a_vector_times_a_matrix_of_scattered_rows(dtype, width):
             np.testing.assert_array_equal(y[5 : 5 + width], start + own @ values[rows])
             assert (y[:5] == UNTOUCHED).all()
             assert (y[5 + width :] == UNTOUCHED).all()
+
+
+@dtypes
+@widths
+def test_exchange_rows_sums_rows_as_they_were_and_adds_the_other_vector_to_them(dtype, width):
+    rng = np.random.default_rng(width)
+    values, start, x = whole(rng, 7, width), whole(rng, width), whole(rng, width)
+    for n in (0, 1, 2, 5, 7):
+        rows = rng.permutation(7)[:n]
+        m, places = scattered(rng, values, dtype)
+        own = whole(rng, n)
+        factors = np.concatenate([np.full(4, np.nan), own, np.full(3, np.nan)]).astype(dtype)
+        y = np.full(width + 40, UNTOUCHED, dtype)
+        y[5 : 5 + width] = start
+        other = np.concatenate([np.full(6, np.nan), x]).astype(dtype)
+        _exchange_rows(y, 5, other, 6, factors, 4, m, listed(places[rows], 2), 2, n, width)
+        np.testing.assert_array_equal(y[5 : 5 + width], start + own @ values[rows])
+        assert (y[:5] == UNTOUCHED).all()
+        assert (y[5 + width :] == UNTOUCHED).all()
+        expected = values.copy()
+        expected[rows] += np.outer(own, x)
+        found = np.stack([m.reshape(-1)[place : place + width] for place in places])
+        np.testing.assert_array_equal(found, expected)
 
 
 @dtypes
