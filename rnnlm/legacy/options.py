@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from corpora.c_options import INT_MAX, as_text, integer, real
 from corpora.errors import CorpusError
 from rnnlm.config import MAX_DIRECT_ORDER
 
-_INT_MAX = 2**31 - 1
 _SHORTEST_SAVE = 10_000  # words; 0.4b raises a smaller -anti-kasparek to this
 _MILLION = 1_000_000
-
-
-def _text(name: str, value: str) -> str:
-    return value
-
-
-def _integer(name: str, value: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]+", value):
-        raise CorpusError(f'{name}: expected an integer, found "{value}"')
-    if abs(int(value)) > _INT_MAX:
-        raise CorpusError(f"{name} {value}: at most {_INT_MAX}")
-    return int(value)
 
 
 def c_float(value: float) -> float:
@@ -36,15 +22,7 @@ def c_float(value: float) -> float:
 
 
 def _real(name: str, value: str) -> float:
-    try:
-        number = c_float(float(value.replace("_", "?")))
-    except ValueError:
-        raise CorpusError(f'{name}: expected a number, found "{value}"') from None
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise CorpusError(f'{name}: expected a finite number, found "{value}"')
-    return number
+    return real(name, value, kept=c_float)
 
 
 class Option(NamedTuple):
@@ -59,34 +37,34 @@ class Option(NamedTuple):
 
 # in the order in which 0.4b looks for them, which is that of its echo
 OPTIONS = (
-    Option("-debug", "debug", _integer, "debug mode: %d"),
-    Option("-train", "train", _text, "train file: %s"),
+    Option("-debug", "debug", integer, "debug mode: %d"),
+    Option("-train", "train", as_text, "train file: %s"),
     Option("-one-iter", "one_iter", None, "Training for one iteration"),
-    Option("-max-iter", "max_iter", _integer, "Maximum number of iterations: %d"),
-    Option("-valid", "valid", _text, "valid file: %s"),
+    Option("-max-iter", "max_iter", integer, "Maximum number of iterations: %d"),
+    Option("-valid", "valid", as_text, "valid file: %s"),
     Option("-nbest", "nbest", None, "Processing test data as list of nbests"),
-    Option("-test", "test", _text, "test file: %s"),
-    Option("-class", "classes", _integer, "class size: %d"),
+    Option("-test", "test", as_text, "test file: %s"),
+    Option("-class", "classes", integer, "class size: %d"),
     Option("-old-classes", "old_classes", None, "Old algorithm for computing classes will be used"),
     Option("-lambda", "weight", _real, "Lambda (interpolation coefficient between rnnlm and other lm): %f"),
     Option("-gradient-cutoff", "gradient_cutoff", _real, "Gradient cutoff: %f"),
     Option("-dynamic", "dynamic", _real, "Dynamic learning rate: %f"),
-    Option("-gen", "gen", _integer, "Generating # words: %d"),
+    Option("-gen", "gen", integer, "Generating # words: %d"),
     Option("-independent", "independent", None, "Sentences will be processed independently..."),
     Option("-alpha", "alpha", _real, "Starting learning rate: %f"),
     Option("-beta", "beta", _real, "Regularization: %f"),
     Option("-min-improvement", "min_improvement", _real, "Min improvement: %f"),
-    Option("-anti-kasparek", "save_every", _integer, "Model will be saved after each # words: %d"),
-    Option("-hidden", "hidden", _integer, "Hidden layer size: %d"),
-    Option("-compression", "compression", _integer, "Compression layer size: %d"),
-    Option("-direct", "direct", _integer, "Direct connections: %dM", _MILLION),
-    Option("-direct-order", "direct_order", _integer, "Order of direct connections: %d"),
-    Option("-bptt", "bptt", _integer, "BPTT: %d"),
-    Option("-bptt-block", "bptt_block", _integer, "BPTT block: %d"),
-    Option("-rand-seed", "seed", _integer, "Rand seed: %d"),
-    Option("-lm-prob", "lm_prob", _text, "other lm probabilities specified in: %s"),
+    Option("-anti-kasparek", "save_every", integer, "Model will be saved after each # words: %d"),
+    Option("-hidden", "hidden", integer, "Hidden layer size: %d"),
+    Option("-compression", "compression", integer, "Compression layer size: %d"),
+    Option("-direct", "direct", integer, "Direct connections: %dM", _MILLION),
+    Option("-direct-order", "direct_order", integer, "Order of direct connections: %d"),
+    Option("-bptt", "bptt", integer, "BPTT: %d"),
+    Option("-bptt-block", "bptt_block", integer, "BPTT block: %d"),
+    Option("-rand-seed", "seed", integer, "Rand seed: %d"),
+    Option("-lm-prob", "lm_prob", as_text, "other lm probabilities specified in: %s"),
     Option("-binary", "binary", None, "Model will be saved in binary format"),
-    Option("-rnnlm", "rnnlm", _text, "rnnlm file: %s"),
+    Option("-rnnlm", "rnnlm", as_text, "rnnlm file: %s"),
     Option("-exact", "exact", None, ""),  # not of 0.4b, so not echoed: float64, every operation in its order
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
@@ -112,7 +90,7 @@ class Options:
     debug: int = 1
     train: str | None = None
     one_iter: bool = False
-    max_iter: int = _INT_MAX
+    max_iter: int = INT_MAX
     valid: str | None = None
     nbest: bool = False
     test: str | None = None

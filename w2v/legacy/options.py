@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from corpora.c_options import as_text, integer, real
 from corpora.errors import CorpusError
 from w2v.config import TrainConfig
-
-_INT_MAX = 2**31 - 1
-
-
-def _text(name: str, value: str) -> str:
-    return value
-
-
-def _integer(name: str, value: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]+", value):
-        raise CorpusError(f'{name}: expected an integer, found "{value}"')
-    if abs(int(value)) > _INT_MAX:
-        raise CorpusError(f"{name} {value}: at most {_INT_MAX}")
-    return int(value)
-
-
-def _real(name: str, value: str) -> float:
-    try:
-        number = float(value.replace("_", "?"))
-    except ValueError:
-        raise CorpusError(f'{name}: expected a number, found "{value}"') from None
-    if not math.isfinite(number):
-        raise CorpusError(f'{name}: expected a finite number, found "{value}"')
-    return number
 
 
 class Option(NamedTuple):
@@ -46,23 +21,23 @@ class Option(NamedTuple):
 
 
 OPTIONS = (
-    Option("-train", "train", _text),
-    Option("-output", "output", _text),
-    Option("-save-vocab", "save_vocab", _text),
-    Option("-read-vocab", "read_vocab", _text),
-    Option("-size", "size", _integer),
-    Option("-debug", "debug", _integer),
-    Option("-binary", "binary", _integer),
-    Option("-cbow", "cbow", _integer),
-    Option("-alpha", "alpha", _real),
-    Option("-window", "window", _integer),
-    Option("-sample", "sample", _real),
-    Option("-hs", "hs", _integer),
-    Option("-negative", "negative", _integer),
-    Option("-threads", "threads", _integer),
-    Option("-iter", "iter", _integer),
-    Option("-min-count", "min_count", _integer),
-    Option("-classes", "classes", _integer),
+    Option("-train", "train", as_text),
+    Option("-output", "output", as_text),
+    Option("-save-vocab", "save_vocab", as_text),
+    Option("-read-vocab", "read_vocab", as_text),
+    Option("-size", "size", integer),
+    Option("-debug", "debug", integer),
+    Option("-binary", "binary", integer),
+    Option("-cbow", "cbow", integer),
+    Option("-alpha", "alpha", real),
+    Option("-window", "window", integer),
+    Option("-sample", "sample", real),
+    Option("-hs", "hs", integer),
+    Option("-negative", "negative", integer),
+    Option("-threads", "threads", integer),
+    Option("-iter", "iter", integer),
+    Option("-min-count", "min_count", integer),
+    Option("-classes", "classes", integer),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
 NAMES = frozenset(_BY_NAME)
