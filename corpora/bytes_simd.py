@@ -46,6 +46,16 @@ def load32(typing_context, address):
     return _u64(_u64), code
 
 
+@intrinsic
+def load_float32(typing_context, address):
+    """The float32 at an address."""
+
+    def code(context, builder, signature, args):
+        return builder.load(builder.inttoptr(args[0], ir.FloatType().as_pointer()), align=4)
+
+    return types.float32(_u64), code
+
+
 def _below(rows: int):
     """An intrinsic: of ``rows`` rows in 64 bytes, a bit for each whose first 4 bytes are below a limit."""
     vector = ir.VectorType(_i32, rows)

@@ -237,7 +237,7 @@ def score_blocks(
     state, position = lm.start(), 0
     for ids, ends in blocks(stream.ids, block_size):
         began = time.perf_counter()
-        scored, state = lm.score_ids(model_ids[ids], state, entropy=entropy)
+        scored, state = lm.score_ids(model_ids.take(ids, mode="wrap"), state, entropy=entropy)
         seconds = time.perf_counter() - began
         log10_prob = np.asarray(scored.log10_prob, np.float64)
         undefined = np.isnan(log10_prob)

@@ -17,6 +17,7 @@ from corpora.encode import (
     copy_words,
     encode_text,
     fill_slots,
+    find_words,
     merge_tables,
     word_lengths,
 )
@@ -135,6 +136,14 @@ class WordTable:
         blob = np.empty(offsets[-1], np.uint8)
         copy_words(self._records, self._arena, entries, offsets, blob)
         return WordList(blob, offsets)
+
+    def ids(self, words: WordList) -> np.ndarray:
+        """The ids of n words, (n,) int32; -1: not in the table."""
+        padded = np.concatenate([words.blob, np.zeros(PADDING, np.uint8)])
+        starts = (padded.ctypes.data + words.offsets[:-1]).astype(np.uint64)
+        ids = np.empty(len(words), np.int32)
+        find_words(starts, np.diff(words.offsets).astype(np.uint64), len(words), *self.lookup, ids)
+        return ids
 
     def find(self, word: bytes) -> int:
         """The id of a word of at most 15 bytes, or -1."""

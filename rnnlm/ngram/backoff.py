@@ -5,59 +5,78 @@
 
 Legend: n positions of a block, N the order, m the length of the n-grams at hand.
 
-The positions of a block go down the trie together, one order after the other: what the next ones need
-is fetched from memory while the present one is looked at.  The n-gram that ends at a word is also the
-history of the next word, so the way down finds its back-off weights as well.
+The positions of a block go down the trie together, one order after the other, and every step is a pass
+over all of them: what the next pass needs is fetched from memory meanwhile, and no pass waits for what it
+has just asked for.  Nothing in a pass is decided by a branch that could be guessed wrong, which would end
+what the processor does ahead of time; the passes are therefore short, and there are five to an order.
+
+The n-gram that ends at a word is also the history of the next word, so the way down finds its back-off
+weights as well.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from corpora.bytes_simd import below_of_4, below_of_8, bit_count, load32, prefetch
+from corpora.bytes_simd import below_of_4, below_of_8, bit_count, load32, load_float32, prefetch
 from corpora.jit import exact_kernel
 from rnnlm.ngram.trie import BACKOFF, CHILD, NONE, PROB, START, TOP_PROB, WORD, ZERO
 
 ABSENT = np.uint32(0xFFFFFFFF)
 _U = np.uint64
-_FEW = 8  # siblings among which a better guess is not worth its trouble
-_AHEAD, _SOON = 16, 8  # positions between a prefetch and its use, and a better one
-_LINE, _LINES = _U(64), 3  # bytes of a cache line, and how many are looked at before the search is by halves
+_BATCH = 1 << 10  # positions to a pass: what they ask for stays in the second cache level until it is used
+_LINE = _U(64)  # bytes of a cache line
+_ROW, _TOP_ROW = _U(4), _U(3)  # a row of nodes has 2 to the power of this many bytes
 _ZERO = np.float32(ZERO)
 
 
-@exact_kernel
-def find(siblings, row, lo, hi, word, at):
-    """The row of ``word`` among the siblings lo to hi; or where it would be.  All numbers are uint64.
+class _Active(NamedTuple):
+    """Positions that go on to longer n-grams, (batch,) arrays; the children of the n-gram found are rows lo to hi.
 
-    ``siblings``: the address of their array, of rows of 2^row bytes, row 3 or 4; an array would be counted
-    here, atomically.  at: lo <= at < hi, about where it is.  A cache line of siblings is looked at at once.
+    ``word``: the next one back.  ``guess``: about which row has it, lo <= guess < hi; ``place``: an address there.
     """
-    in_line = _LINE >> row
-    line = (siblings + (at << row)) & ~(_LINE - _U(1))
-    for _ in range(_LINES):
-        # rows of the line that are no siblings do not count; the first may be before the array
-        before = siblings + (lo << row)
-        skip = (before - line) >> row if before > line else _U(0)
-        first = lo if before > line else (line - siblings) >> row
-        n = min(in_line - skip, hi - first)
-        bits = below_of_4(line, word) if row == _U(4) else below_of_8(line, word)
-        n_below = bit_count((bits >> skip) & ((_U(1) << n) - _U(1)))
-        place = first + n_below
-        if n_below == n and place < hi:
-            line += _LINE
-        elif n_below == _U(0) and first > lo:
-            line -= _LINE
-            if load32(siblings + ((first - _U(1)) << row)) < word:
-                return place
-        else:
-            return place
-    return _search(siblings, row, lo, hi, word, min(place, hi - _U(1)))
+
+    position: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    word: np.ndarray
+    guess: np.ndarray
+    place: np.ndarray
 
 
 @exact_kernel
-def _search(siblings, row, lo, hi, word, at):
-    """``find`` where the guess is far off: in steps that double, then by halves."""
+def _field(column):
+    """Where a column is in a row, in bytes."""
+    return _U(4 * column)
+
+
+@exact_kernel
+def _first_guess(word, lo, hi, per_id):
+    """The row of a word if the siblings lo to hi are spread evenly; per_id: 1 / number of ids."""
+    return lo + np.uint32(np.float64(word) * (per_id * np.float64(np.int64(hi) - np.int64(lo))))
+
+
+@exact_kernel
+def _below_in(line, first, stop, row, word):
+    """Of the siblings (rows from the address ``first`` to ``stop``) that are in a cache line:
+
+    how many are below ``word``, how many they are, and the address of the first of them.
+    """
+    bits = below_of_4(line, word) if row == _ROW else below_of_8(line, word)
+    begin = max(line, first)
+    n = (min(line + _LINE, stop) - begin) >> row
+    n_below = bit_count((bits >> ((begin - line) >> row)) & ((_U(1) << n) - _U(1)))
+    return n_below, n, begin
+
+
+@exact_kernel
+def _gallop(siblings, row, lo, hi, word, at):
+    """The first row that is not below ``word``, ``at`` being a guess: in steps that double, then by halves.
+
+    ``siblings``: the address of row 0.  All numbers are uint64.
+    """
     step = _U(8)
     if load32(siblings + (at << row)) < word:
         lo = at + _U(1)
@@ -106,87 +125,152 @@ def lay_out(ids, internal, unknown, eos, words):
 
 
 @exact_kernel
-def enter(unigrams, words, start, log_prob, order, backoffs, path, active, rows, guesses):
-    """The unigrams of the positions start, start + 1, ... of ``words``; those that go on, whose number is returned.
-
-    log_prob (n,) float32, order (n,) int32, backoffs (n, N) float32: overwritten.  path (n, N) uint32: the rows
-    of the n-grams that end at each position, ABSENT beyond the longest.  active (n,) int32: positions that go
-    on; rows (n, 2) uint32: the range of their children; guesses (n,) uint32: where to look there.
-    """
-    values = unigrams.view(np.float32)
-    address = _U(unigrams.ctypes.data)
-    per_id = 1.0 / (unigrams.shape[0] - 1)
-    n, n_active = _U(order.size), _U(0)
-    backoffs[:] = 0.0
-    path[:] = ABSENT
-    deeper = backoffs.shape[1] > 1
-    for i in range(n):
-        at = _U(start) + i
-        if i + _U(_AHEAD) < n:
-            prefetch(address + (_U(words[at + _U(_AHEAD)]) << _U(4)))
-        word = _U(words[at])
-        log_prob[i] = values[word, PROB]
-        order[i] = 0 if word == _U(NONE) else 1
-        backoffs[i, 0] = values[word, BACKOFF]
-        if word != _U(NONE):
-            path[i, 0] = word
-        if not deeper or word <= _U(START) or at == _U(0):
-            continue
-        first, stop = unigrams[word, CHILD], unigrams[word + _U(1), CHILD]
-        before = words[at - _U(1)]
-        if first != stop and before != NONE:
-            active[n_active] = i
-            rows[n_active, 0], rows[n_active, 1] = first, stop
-            guesses[n_active] = first + np.uint32(before * per_id * (stop - first))
-            n_active += _U(1)
-    return n_active
+def _refine(active, n, nodes, row, per_id):
+    """Better guesses from the words that stand where the first ones are."""
+    for a in range(n):
+        guess, lo, hi = np.int64(active.guess[a]), np.int64(active.lo[a]), np.int64(active.hi[a])
+        distance = np.int64(active.word[a]) - np.int64(load32(nodes + (_U(guess) << row)))
+        guess += np.int64(np.float64(distance) * (per_id * np.float64(hi - lo)))
+        guess = min(max(guess, lo), hi - 1)
+        active.guess[a] = guess
+        prefetch(nodes + (_U(guess) << row))
 
 
 @exact_kernel
-def descend(nodes, m, n_ids, words, start, log_prob, order, backoffs, path, n_active, active, rows, guesses):
-    """Go on to the n-grams of m words; ``nodes`` are theirs.  As ``enter``; returns how many go on."""
-    values = nodes.view(np.float32)
-    top = nodes.shape[1] == 2
-    column = TOP_PROB if top else PROB
-    address, row_bits = _U(nodes.ctypes.data), _U(3) if top else _U(4)
-    per_id = 1.0 / n_ids
+def _choose_lines(active, n, nodes, row):
+    """place: the cache line of each guess; or the one after it or before it, if the word must be there."""
+    for a in range(n):
+        first, stop = nodes + (_U(active.lo[a]) << row), nodes + (_U(active.hi[a]) << row)
+        line = (nodes + (_U(active.guess[a]) << row)) & ~(_LINE - _U(1))
+        n_below, n_in, _ = _below_in(line, first, stop, row, _U(active.word[a]))
+        after, before = (n_below == n_in) & (line + _LINE < stop), (n_below == _U(0)) & (line > first)
+        line += _LINE * _U(after) - _LINE * _U(before)
+        prefetch(line)
+        active.place[a] = line
+
+
+@exact_kernel
+def _find(active, n, nodes, row):
+    """place: the address of the first sibling that is not below the word, ``hi``'s if all are."""
+    for a in range(n):
+        lo, hi, word = _U(active.lo[a]), _U(active.hi[a]), _U(active.word[a])
+        first, stop = nodes + (lo << row), nodes + (hi << row)
+        guess, line = nodes + (_U(active.guess[a]) << row), active.place[a]
+        n_below, n_in, begin = _below_in(line, first, stop, row, word)
+        place = begin + (n_below << row)
+        beyond = (line > guess) & (n_below == n_in) & (line + _LINE < stop)
+        short = (line + _LINE <= guess) & (n_below == _U(0)) & (line > first)
+        if beyond | short:  # seldom
+            place = nodes + (_gallop(nodes, row, lo, hi, word, _U(active.guess[a])) << row)
+        prefetch(place + _LINE // _U(2))  # the row after it ends its children
+        active.place[a] = place
+
+
+@exact_kernel
+def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, per_id):
+    """Write down the n-grams of m words that were found, m below the order; returns how many positions go on."""
     left = _U(0)
-    for a in range(_U(n_active)):
-        if a + _U(_AHEAD) < _U(n_active):
-            prefetch(address + (_U(guesses[a + _U(_AHEAD)]) << row_bits))
-            # the one that comes soon was fetched: from what stands there, where its word will be
-            soon = a + _U(_SOON)
-            at, lo, hi = np.int64(guesses[soon]), np.int64(rows[soon, 0]), np.int64(rows[soon, 1])
-            if hi - lo > _FEW:
-                distance = np.int64(words[_U(start) + _U(active[soon]) + _U(1) - _U(m)])
-                distance -= np.int64(load32(address + (_U(at) << row_bits)))
-                at = min(max(at + np.int64(distance * per_id * (hi - lo)), lo), hi - 1)
-                guesses[soon] = at
-                prefetch(address + (_U(at) << row_bits))
-        i = _U(active[a])
+    for a in range(n):
+        i = _U(active.position[a])
         at = _U(start) + i
-        word = _U(words[at + _U(1) - _U(m)])
-        lo, hi, guess = _U(rows[a, 0]), _U(rows[a, 1]), _U(guesses[a])
-        row = find(address, row_bits, lo, hi, word, guess)
-        if row >= hi or _U(nodes[row, WORD]) != word:
-            continue
-        p = values[row, column]
-        if p <= np.float32(0.0):
-            log_prob[i] = p
-            order[i] = m
-        path[i, m - 1] = row
-        if not top:
-            backoffs[i, m - 1] = values[row, BACKOFF]
-            first, stop = nodes[row, CHILD], nodes[row + _U(1), CHILD]
-            if first != stop and at >= _U(m):
-                before = words[at - _U(m)]
-                # the history of a longer n-gram is in the trie, too; of the first position it is not known
-                if before != NONE and (i == _U(0) or path[i - _U(1), m - 1] != ABSENT):
-                    active[left] = i
-                    rows[left, 0], rows[left, 1] = first, stop
-                    guesses[left] = first + np.uint32(before * per_id * (stop - first))
-                    left += _U(1)
+        stop = nodes + (_U(active.hi[a]) << _ROW)
+        place = active.place[a]
+        place -= _U(place == stop) << _ROW  # any row: it is not the word's
+        found = load32(place + _field(WORD)) == _U(active.word[a])
+        p, backoff = load_float32(place + _field(PROB)), load_float32(place + _field(BACKOFF))
+        counts = found & (p <= np.float32(0.0))
+        log_prob[i] = p if counts else log_prob[i]
+        order[i] = m if counts else order[i]
+        backoffs[i, m - 1] = backoff if found else np.float32(0.0)
+        path[i, m - 1] = (place - nodes) >> _ROW if found else _U(ABSENT)
+        first = np.uint32(load32(place + _field(CHILD)))
+        stop = np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD)))
+        reaches = at >= _U(m)
+        before = words[at - _U(m) if reaches else _U(0)]
+        # the history of a longer n-gram is in the trie, too; of the first position it is not known
+        history = (i == _U(0)) | (path[i - _U(i > _U(0)), m - 1] != ABSENT)
+        active.position[left] = i
+        active.lo[left], active.hi[left], active.word[left] = first, stop, before
+        active.guess[left] = _first_guess(before, first, stop, per_id)
+        left += _U(found & (first != stop) & reaches & (before != np.uint32(NONE)) & history)
     return left
+
+
+@exact_kernel
+def _keep_highest(active, n, nodes, m, log_prob, order):
+    """Write down the n-grams of the highest order that were found."""
+    for a in range(n):
+        i = _U(active.position[a])
+        place = active.place[a]
+        place -= _U(place == nodes + (_U(active.hi[a]) << _TOP_ROW)) << _TOP_ROW
+        p = load_float32(place + _field(TOP_PROB))
+        counts = (load32(place + _field(WORD)) == _U(active.word[a])) & (p <= np.float32(0.0))
+        log_prob[i] = p if counts else log_prob[i]
+        order[i] = m if counts else order[i]
+
+
+@exact_kernel
+def _enter(active, begin, end, unigrams, words, start, log_prob, order, backoffs, path, per_id):
+    """The unigrams of the positions begin to end; returns how many go on."""
+    for i in range(begin, end):
+        prefetch(unigrams + (_U(words[_U(start) + i]) << _ROW))
+    left = _U(0)
+    for i in range(begin, end):
+        at = _U(start) + i
+        word = words[at]
+        place = unigrams + (_U(word) << _ROW)
+        is_word = word != np.uint32(NONE)
+        log_prob[i], order[i] = load_float32(place + _field(PROB)), np.int32(is_word)
+        backoffs[i, 0] = load_float32(place + _field(BACKOFF))
+        path[i, 0] = word if is_word else ABSENT
+        first = np.uint32(load32(place + _field(CHILD)))
+        stop = np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD)))
+        before = words[at - _U(at > _U(0))]
+        active.position[left] = i
+        active.lo[left], active.hi[left], active.word[left] = first, stop, before
+        active.guess[left] = _first_guess(before, first, stop, per_id)
+        left += _U((word > np.uint32(START)) & (at > _U(0)) & (first != stop) & (before != np.uint32(NONE)))
+    return left
+
+
+@exact_kernel
+def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
+    """Find the longest n-gram that ends at each of the positions start, start + 1, ... of ``words``.
+
+    nodes (N,) uint64: the addresses of the trie's arrays; n_ids: rows of the first, its sentinel apart.
+    Overwritten: log_prob (n,) float32, order (n,) int32, of that n-gram; backoffs (n, N) float32, the weights
+    of all n-grams that end at a position, 0 where there is none; path (n, N) uint32, their rows, or ABSENT.
+    The highest order, if it is above 1, has neither.
+    """
+    highest = nodes.size
+    per_id = 1.0 / n_ids
+    active = _Active(
+        np.empty(_BATCH, np.uint32),
+        np.empty(_BATCH, np.uint32),
+        np.empty(_BATCH, np.uint32),
+        np.empty(_BATCH, np.uint32),
+        np.empty(_BATCH, np.uint32),
+        np.empty(_BATCH, np.uint64),
+    )
+    backoffs[:] = 0.0
+    path[:] = ABSENT
+    n = _U(order.size)
+    for begin in range(_U(0), n, _U(_BATCH)):
+        end = min(begin + _U(_BATCH), n)
+        left = _enter(active, begin, end, nodes[0], words, start, log_prob, order, backoffs, path, per_id)
+        for m in range(2, highest + 1):
+            at, row = nodes[_U(m - 1)], _TOP_ROW if m == highest else _ROW
+            for a in range(left):
+                prefetch(at + (_U(active.guess[a]) << row))
+            _refine(active, left, at, row, per_id)
+            if m == 2:  # siblings are many
+                _refine(active, left, at, row, per_id)
+            _choose_lines(active, left, at, row)
+            _find(active, left, at, row)
+            if m == highest:
+                _keep_highest(active, left, at, m, log_prob, order)
+            else:
+                left = _keep(active, left, at, m, words, start, log_prob, order, backoffs, path, per_id)
 
 
 @exact_kernel
@@ -198,17 +282,16 @@ def add_backoffs(words, start, log_prob, order, backoffs, out, out_order):
     """
     n_tokens = _U(0)
     for i in range(_U(1), _U(order.size)):
-        if words[_U(start) + i] == START:
-            continue
-        length = order[i]
+        length = max(order[i], 1)
         total = np.float32(0.0)
         lowest = log_prob[i]  # a weight above 1 must not make a probability of a zero
-        for m in range(max(length, 1), backoffs.shape[1]):
+        for m in range(1, backoffs.shape[1]):
             weight = backoffs[i - _U(1), m - 1]
+            weight = weight if m >= length else np.float32(0.0)
             total += weight
-            lowest = min(lowest, weight)
+            lowest = weight if weight < lowest else lowest
         total += log_prob[i]
         out[n_tokens] = np.float64(total) if lowest > _ZERO else -np.inf
-        out_order[n_tokens] = length
-        n_tokens += _U(1)
+        out_order[n_tokens] = order[i]
+        n_tokens += _U(words[_U(start) + i] != START)
     return n_tokens

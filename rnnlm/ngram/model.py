@@ -130,8 +130,6 @@ class BackoffLM:
         """Load the compiled kernels, or compile them."""
         state = np.full(max(self.order - 1, 1), int(self.trie.internal[0]), np.uint32)
         self.score_ids(np.zeros(1, np.int32), state)
-        if self.order > 1:
-            _Walk(self.trie, 1).warm_up()
 
     # ---- what it is made of
 
@@ -177,35 +175,19 @@ class BackoffLM:
 
 
 class _Walk:
-    """The way down the trie of a block of positions, and where it led: the arrays of ``rnnlm.ngram.backoff.enter``."""
+    """The way down the trie of a block of positions, and where it led: the arrays of ``rnnlm.ngram.backoff.walk``."""
 
     def __init__(self, trie: Trie, largest: int):
-        self.trie = trie
+        self._addresses = np.array([nodes.ctypes.data for nodes in trie.nodes], np.uint64)
+        self._trie = trie  # keeps the arrays
         self.log_prob, self.order = np.empty(largest, np.float32), np.empty(largest, np.int32)
         self.backoffs = np.empty((largest, trie.order), np.float32)
         self.path = np.empty((largest, trie.order), np.uint32)
-        self._active, self._guesses = np.empty(largest, np.int32), np.empty(largest, np.uint32)
-        self._rows = np.empty((largest, 2), np.uint32)
-
-    def warm_up(self) -> None:
-        """Call every kernel with nothing to do."""
-        from rnnlm.ngram.backoff import descend
-
-        n_ids, nothing = len(self.trie.nodes[0]) - 1, np.zeros(1, np.uint32)
-        found = (self.log_prob[:0], self.order[:0], self.backoffs[:0], self.path[:0])
-        for m in range(2, self.trie.order + 1):
-            descend(self.trie.nodes[m - 1], m, n_ids, nothing, 0, *found, 0, self._active, self._rows, self._guesses)
 
     def go(self, words: np.ndarray, start: int, stop: int) -> None:
         """Walk from the positions start to stop of ``words``, which may look back at all before them."""
-        from rnnlm.ngram.backoff import descend, enter
+        from rnnlm.ngram.backoff import walk
 
         n = stop - start
-        nodes = self.trie.nodes
         found = (self.log_prob[:n], self.order[:n], self.backoffs[:n], self.path[:n])
-        scratch = (self._active, self._rows, self._guesses)
-        left = enter(nodes[0], words, start, *found, *scratch)
-        for m in range(2, self.trie.order + 1):
-            if not left:
-                break
-            left = descend(nodes[m - 1], m, len(nodes[0]) - 1, words, start, *found, left, *scratch)
+        walk(self._addresses, len(self._trie.nodes[0]) - 1, words, start, *found)

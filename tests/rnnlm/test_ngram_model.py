@@ -168,6 +168,30 @@ def test_what_arpa_files_mean_by_definition_with_blank_nodes_between(order, keep
     assert max(scored.order) == order or not known
 
 
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("where", ["low", "high", "both ends", "everywhere"])
+def test_siblings_that_are_not_spread_evenly_are_found(order, where):
+    # guesses are far off: the siblings of the first word are in a corner of 40,000 ids
+    n_words, rng = 40_000, np.random.default_rng(7)
+    corners = {"low": [(3, 3000)], "high": [(37_000, n_words)], "both ends": [(3, 1500), (38_500, n_words)]}
+    ids = np.concatenate([np.arange(*corner) for corner in corners.get(where, [(3, n_words)])])
+    siblings = np.sort(rng.choice(ids, 1000, replace=False))
+    unigrams = {(word,): (-5.0, -0.25) for word in range(1, n_words)}
+    first = 2
+    longest = {(word, *[first] * (order - 1)): (-0.5 - k / 1000, 0.0) for k, word in enumerate(siblings.tolist())}
+    middle = [{ngram[:n]: (-1.0, -0.125) for ngram in [*longest, (first,) * order]} for n in range(2, order)]
+    trie = build_trie(arrays([unigrams, *middle, longest]), n_words)
+    model = BackoffLM(Vocab([b"</s>", *(b"%d" % n for n in range(n_words - 1))]), trie)
+    id_of = {word: id_ for id_, word in enumerate(trie.internal[:-1].tolist())}
+    others = set(rng.choice(np.arange(3, n_words), 5000, replace=False).tolist()) - set(siblings.tolist())
+    words = [*siblings.tolist(), *(word for word in sorted(others) if id_of[word] > 0)]
+    text = np.array([id_of[word] for ending in words for word in (ending, *[first] * (order - 1))], np.int32)
+    scored, _ = model.score_ids(text, model.start())
+    last = slice(order - 1, None, order)
+    assert scored.order[last].tolist() == [order] * 1000 + [order - 1] * (len(words) - 1000)
+    assert scored.log10_prob[last][:1000] == pytest.approx(-0.5 - np.arange(1000) / 1000, abs=1e-6)
+
+
 # ---- the state
 
 
@@ -199,6 +223,17 @@ def test_a_sentence_end_forgets_what_was_before(small):
     assert np.array_equal(state[-1:], small.start()[-1:])
     ids = some_ids(small, 40, seed=3)
     assert np.array_equal(small.score_ids(ids, state)[0].log10_prob, small.score_ids(ids, small.start())[0].log10_prob)
+
+
+def test_more_positions_than_go_down_together(small):
+    ids = some_ids(small, 5000)
+    whole, _ = small.score_ids(ids, small.start())
+    state, parts = small.start(), []
+    for start in range(0, len(ids), 700):
+        part, state = small.score_ids(ids[start : start + 700], state)
+        parts.append(part)
+    assert np.array_equal(np.concatenate([part.log10_prob for part in parts]), whole.log10_prob)
+    assert np.array_equal(np.concatenate([part.order for part in parts]), whole.order)
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 64])
