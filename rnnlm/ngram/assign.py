@@ -70,12 +70,14 @@ class Block(NamedTuple):
     """Histories that are finished together; H histories, I n-grams.
 
     found, parents (I,) uint32: the rows of their n-grams, and of the same words after the shorter histories.
+    owners (I,) uint32: which history of the block each belongs to.
     first (H + 1,) uint32: where the n-grams of a history begin.  row (H,) uint32: the rows of the histories.
-    The rest is scratch.
+    The rest is scratch; ``masses`` (6, H) and ``units`` (2, H) int64.
     """
 
     found: np.ndarray
     parents: np.ndarray
+    owners: np.ndarray
     counted: np.ndarray
     lowers: np.ndarray
     p: np.ndarray
@@ -83,16 +85,17 @@ class Block(NamedTuple):
     first: np.ndarray
     row: np.ndarray
     masses: np.ndarray
+    units: np.ndarray
 
     @classmethod
     def create(cls, n_ids: int) -> Block:
         """Room for BLOCK n-grams and one history more, which has a word at most once."""
-        n = -(-(BLOCK + n_ids) // _LANES) * _LANES
-        integers = (np.zeros(n, np.uint32) for _ in range(3))
+        n = -(-(BLOCK + n_ids + 1) // _LANES) * _LANES
+        integers = (np.zeros(n, np.uint32) for _ in range(4))
         reals = (np.zeros(n) for _ in range(3))
         room = BLOCK + _LANES
         heads = (np.zeros(room, np.uint32) for _ in range(2))
-        return cls(*integers, *reals, *heads, np.ones((6, room)))
+        return cls(*integers, *reals, *heads, np.ones((6, room)), np.zeros((2, room), np.int64))
 
 
 class Columns(NamedTuple):
@@ -160,71 +163,86 @@ def _redistribute(block, first, stop, rule, total, weight):
 
 
 @exact_kernel
-def _finish_as_kenlm(block, n_histories, rule, columns):
-    """KenLM's way; see above.  The probabilities stay linear."""
+def _weigh(block, n_histories, n_items, rule):
+    """masses[0], [1] and [2]: the total of each history, the weight of the shorter one, and 1 / total.
+
+    A pass over all n-grams: a loop over those of each history, mostly one or two, would end at a place that the
+    processor guesses wrong.
+    """
     taken, per_type, constant = rule.taken, rule.per_type, rule.constant
-    probs, backoffs = columns.probs, columns.backoffs
-    first, row, found, counted, lowers = block.first, block.row, block.found, block.counted, block.lowers
+    owners, counted, masses, units = block.owners, block.counted, block.masses, block.units
     last = np.uint32(taken.size - 1)
     for h in range(_U(n_histories)):
-        start, stop = _U(first[h]), _U(first[h + _U(1)])
-        total, left_units = constant, np.int64(0)
-        for i in range(start, stop):
-            count = counted[i]
-            total += np.float64(count) + per_type
-            left_units += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
-        weight = (constant + left_units / _TAKEN_UNIT) / total if rule.interpolate else 0.0
-        factor = 1.0 / total
-        for i in range(start, stop):
-            count = counted[i]
-            p = (np.float64(count) - taken[min(count, last)]) * factor
-            probs[found[i]] = p + weight * lowers[i]
-        backoffs[row[h]] = weight
+        masses[0, h], units[0, h] = constant, 0
+    for i in range(_U(n_items)):
+        h, count = _U(owners[i]), counted[i]
+        masses[0, h] += np.float64(count) + per_type
+        units[0, h] += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
+    for h in range(_U(n_histories)):
+        total = masses[0, h]
+        masses[1, h] = (constant + units[0, h] / _TAKEN_UNIT) / total if rule.interpolate else 0.0
+        masses[2, h] = 1.0 / total
+
+
+@exact_kernel
+def _finish_as_kenlm(block, n_histories, n_items, rule, columns):
+    """KenLM's way; see above.  The probabilities stay linear."""
+    taken = rule.taken
+    probs, backoffs = columns.probs, columns.backoffs
+    row, found, owners, counted, lowers, masses = (
+        block.row, block.found, block.owners, block.counted, block.lowers, block.masses
+    )  # fmt: skip
+    last = np.uint32(taken.size - 1)
+    _weigh(block, n_histories, n_items, rule)
+    for i in range(_U(n_items)):
+        h, count = _U(owners[i]), counted[i]
+        p = (np.float64(count) - taken[min(count, last)]) * masses[2, h]
+        probs[found[i]] = p + masses[1, h] * lowers[i]
+    for h in range(_U(n_histories)):
+        backoffs[row[h]] = masses[1, h]
 
 
 @exact_kernel
 def _finish_as_srilm(block, n_histories, n_items, rule, columns):
     """SRILM's way; see above.  Returns how many n-grams were dropped.
 
-    Exponentials and logarithms are taken of whole arrays; all that is between goes history by history.
+    Exponentials and logarithms are taken of whole arrays, in whole vectors, so that no number is computed by
+    other instructions than the same number elsewhere.
     """
-    taken, per_type, constant = rule.taken, rule.per_type, rule.constant
-    min_count, smallest, makes_room = rule.min_count, rule.smallest, rule.makes_room
+    taken, min_count, smallest, makes_room = rule.taken, rule.min_count, rule.smallest, rule.makes_room
     probs, lower, backoffs = columns.probs, columns.lower, columns.backoffs
     dropped, histories = columns.dropped, columns.histories
-    first, row, found, parents, counted = block.first, block.row, block.found, block.parents, block.counted
+    first, row, found, parents = block.first, block.row, block.found, block.parents
+    owners, counted, units = block.owners, block.counted, block.units
     p, lowers, logarithms, masses = block.p, block.lowers, block.logarithms, block.masses
     last, n_dropped = np.uint32(taken.size - 1), 0
-    for i in range(_U(n_items)):
+    filled = _whole(_U(n_items))
+    for i in range(_U(n_items), filled):
+        lowers[i], p[i] = 0.0, 1.0
+    for i in range(filled):
         lowers[i] = power10(np.float32(lowers[i]))
-    for h in range(_U(n_histories)):
-        start, stop = _U(first[h]), _U(first[h + _U(1)])
-        total, left_units = constant, np.int64(0)
-        for i in range(start, stop):
-            count = counted[i]
-            total += np.float64(count) + per_type
-            left_units += np.int64((taken[min(count, last)] + per_type) * _TAKEN_UNIT)
-        weight = (constant + left_units / _TAKEN_UNIT) / total if rule.interpolate else 0.0
-        factor = 1.0 / total
-        for i in range(start, stop):
-            count = counted[i]
-            rest = np.float64(count) - taken[min(count, last)]
-            kept = not (count < min_count or rest <= smallest)
-            p[i] = rest * factor + weight * lowers[i] if kept else 0.0
-        masses[0, h], masses[1, h] = total, weight
+    _weigh(block, n_histories, n_items, rule)
     for i in range(_U(n_items)):
+        h, count = _U(owners[i]), counted[i]
+        rest = np.float64(count) - taken[min(count, last)]
+        kept = not (count < min_count or rest <= smallest)
+        p[i] = rest * masses[2, h] + masses[1, h] * lowers[i] if kept else 0.0
+    for i in range(filled):
         logarithms[i] = log10(max(p[i], _TINY))
     for h in range(_U(n_histories)):
-        start, stop = _U(first[h]), _U(first[h + _U(1)])
-        units, lower_units = np.int64(0), np.int64(0)
-        for i in range(start, stop):
-            # 10**rounded, from its distance to the logarithm of p
-            rounded = np.float64(np.float32(logarithms[i]))
-            units += np.int64(p[i] * (1.0 + (rounded - logarithms[i]) * _LN10) * _MASS_UNIT)
-            lower_units += np.int64(lowers[i] * _MASS_UNIT) if p[i] > 0.0 else np.int64(0)
-        mass, lower_mass, weight = units / _MASS_UNIT, lower_units / _MASS_UNIT, masses[1, h]
-        if makes_room and mass > 1.0 - EPSILON and stop - start < _U(rule.n_words):
-            mass, lower_mass = _redistribute(block, start, stop, rule, masses[0, h], weight)
+        units[0, h] = units[1, h] = 0
+    for i in range(_U(n_items)):
+        h = _U(owners[i])
+        # 10**rounded, from its distance to the logarithm of p
+        rounded = np.float64(np.float32(logarithms[i]))
+        units[0, h] += np.int64(p[i] * (1.0 + (rounded - logarithms[i]) * _LN10) * _MASS_UNIT)
+        units[1, h] += np.int64(lowers[i] * _MASS_UNIT) if p[i] > 0.0 else np.int64(0)
+    for h in range(_U(n_histories)):
+        mass, lower_mass = units[0, h] / _MASS_UNIT, units[1, h] / _MASS_UNIT
+        if makes_room and mass > 1.0 - EPSILON:
+            start, stop = _U(first[h]), _U(first[h + _U(1)])
+            if stop - start < _U(rule.n_words):
+                mass, lower_mass = _redistribute(block, start, stop, rule, masses[0, h], masses[1, h])
         unseen = 1.0 - mass
         if unseen < EPSILON and (unseen < 0.0 or not rule.smooths):
             unseen = 0.0
@@ -233,7 +251,6 @@ def _finish_as_srilm(block, n_histories, n_items, rule, columns):
         masses[4, h] = log10(max(masses[2, h], _TINY))
         masses[5, h] = log10(max(masses[3, h], _TINY))
     for h in range(_U(n_histories)):
-        start, stop = _U(first[h]), _U(first[h + _U(1)])
         mass, weight, unseen, lower_unseen = masses[0, h], masses[1, h], masses[2, h], masses[3, h]
         backoff, scale = np.float32(0.0), np.float32(0.0)
         if mass > 0.0:
@@ -251,14 +268,15 @@ def _finish_as_srilm(block, n_histories, n_items, rule, columns):
                 # its words have all the probability of the shorter history: there is no use for the rest
                 scale = np.float32(-log10(mass))
         backoffs[row[h]] = backoff
-        for i in range(start, stop):
-            k = found[i]
-            if p[i] > 0.0:
-                probs[k] = np.float32(logarithms[i]) + scale
-            else:
-                dropped[k] = 1
-                probs[k] = max(lower[parents[i]] + backoff, _ZERO)
-                n_dropped += 1
+        masses[4, h], masses[5, h] = backoff, scale
+    for i in range(_U(n_items)):
+        h, k = _U(owners[i]), found[i]
+        if p[i] > 0.0:
+            probs[k] = np.float32(logarithms[i]) + np.float32(masses[5, h])
+        else:
+            dropped[k] = 1
+            probs[k] = max(lower[parents[i]] + np.float32(masses[4, h]), _ZERO)
+            n_dropped += 1
     return n_dropped
 
 
@@ -272,16 +290,11 @@ def _finish(block, n_histories, n_items, rule, columns):
         lowers[i] = np.float64(lower[parents[i]])
     n_dropped = 0
     if rule.exact:
-        _finish_as_kenlm(block, n_histories, rule, columns)
+        _finish_as_kenlm(block, n_histories, done, rule, columns)
     else:
-        # whole vectors, so that no number is computed by other instructions than the same number elsewhere
-        filled = _whole(done)
-        for i in range(done, filled):
-            lowers[i] = 0.0
-            block.p[i] = 1.0
-        n_dropped = _finish_as_srilm(block, n_histories, filled, rule, columns)
+        n_dropped = _finish_as_srilm(block, n_histories, done, rule, columns)
     for i in range(done, _U(n_items)):
-        found[i - done], parents[i - done] = found[i], parents[i]
+        found[i - done], parents[i - done], block.owners[i - done] = found[i], parents[i], 0
     return n_dropped
 
 
@@ -293,19 +306,21 @@ def assign(records, rule, columns, cursors, state, rows, block):
     n-gram of a word, NEXT_PARENT the same of order n - 1.  state (3,) int64: the number of the history at hand, that of
     the history without its oldest word, how many of its n-grams are in the block (-1: it is none).  rows: the rows of
     histories by number, if they are not their numbers.  Histories are collected in a block, so that what they need of
-    memory is asked for long before it is used, and finished together.
+    memory is asked for long before it is used, and finished together.  Nothing that differs from record to record is
+    decided by a branch: the cursor of word 0, which follows nothing, takes what must not count.
     Returns how many n-grams were dropped.
     """
     n = rule.n
     x, shorter = state[0], np.uint32(state[1])
     is_open = x >= 0 and state[2] >= 0
     n_items, n_histories, n_dropped = _U(max(state[2], 0)), _U(0), 0
-    found, parents, first, row = block.found, block.parents, block.first, block.row
+    found, parents, owners, first, row = block.found, block.parents, block.owners, block.first, block.row
     first[0] = 0
     cursor_at, count_at, lower_at = (
         _U(cursors.ctypes.data), _U(columns.counts.ctypes.data), _U(columns.lower.ctypes.data)
     )  # fmt: skip
     count_step, lower_step = _U(columns.counts.strides[0]), _U(columns.lower.strides[0])
+    has_rows, has_shorter = rows.size > 0, n > 2
     size = _U(records.size)
     for r in range(size):
         if r + _U(_FAR) < size:
@@ -313,40 +328,32 @@ def assign(records, rule, columns, cursors, state, rows, block):
         record = records[r]
         word = _U(record & _FOLLOWING)
         common, length = np.int64(record >> np.uint32(24)) & 15, np.int64(record >> np.uint32(28))
-        if common < n - 1:
-            if is_open and n_items > _U(first[n_histories]):
-                # the history is complete; one that nothing follows needs nothing
-                row[n_histories] = rows[_U(x)] if rows.size > 0 else np.uint32(x)
-                n_histories += _U(1)
-                first[n_histories] = n_items
-                if n_items >= _U(BLOCK):
-                    n_dropped += _finish(block, n_histories, n_items, rule, columns)
-                    n_histories, n_items = _U(0), _U(0)
-            is_open = length >= n - 1
-            if is_open:
-                x += 1
-            if common < n - 2 and length >= n - 2:
-                shorter += np.uint32(1)
-        if word == _U(0) or length < n - 2:
-            continue
-        parent = np.uint32(word)
-        if n > 2:
-            if cursors[word, SEEN_SHORTER] != shorter:
-                cursors[word, SEEN_SHORTER] = shorter
-                cursors[word, NEXT_PARENT] += np.uint32(1)
-            parent = cursors[word, NEXT_PARENT] - np.uint32(1)
-        if is_open and cursors[word, SEEN] != np.uint32(x):
-            cursors[word, SEEN] = np.uint32(x)
-            k = cursors[word, NEXT]
-            cursors[word, NEXT] = k + np.uint32(1)
-            prefetch(count_at + _U(k) * count_step)
-            prefetch(lower_at + _U(parent) * lower_step)
-            found[n_items] = k
-            parents[n_items] = parent
-            n_items += _U(1)
+        ends = common < n - 1
+        # a history is complete; one that nothing follows needs nothing
+        begin = first[n_histories]
+        row[n_histories] = rows[_U(x)] if has_rows and ends and is_open else np.uint32(x)
+        n_histories += _U(ends & is_open & (n_items > _U(begin)))
+        first[n_histories] = n_items if ends else _U(begin)
+        if ends and n_items >= _U(BLOCK):
+            n_dropped += _finish(block, n_histories, n_items, rule, columns)
+            n_histories, n_items = _U(0), _U(0)
+        is_open = (length >= n - 1) if ends else is_open
+        x += np.int64(ends & is_open)
+        shorter += np.uint32((common < n - 2) & (length >= n - 2))
+        word = word if length >= n - 2 else _U(0)
+        next_parent = cursors[word, NEXT_PARENT] + np.uint32(cursors[word, SEEN_SHORTER] != shorter)
+        cursors[word, SEEN_SHORTER], cursors[word, NEXT_PARENT] = shorter, next_parent
+        seen, k = cursors[word, SEEN], cursors[word, NEXT]
+        parent = next_parent - np.uint32(1) if has_shorter else np.uint32(word)
+        is_new = is_open & (seen != np.uint32(x)) & (word != _U(0))
+        cursors[word, SEEN], cursors[word, NEXT] = np.uint32(x) if is_open else seen, k + np.uint32(is_new)
+        prefetch(count_at + _U(k) * count_step)
+        prefetch(lower_at + _U(parent) * lower_step)
+        found[n_items], parents[n_items], owners[n_items] = k, parent, n_histories
+        n_items += _U(is_new)
     n_dropped += _finish(block, n_histories, n_items, rule, columns)
     state[0], state[1] = x, shorter
-    state[2] = np.int64(n_items - _U(first[n_histories])) if is_open else -1
+    state[2] = np.int64(n_items - _U(block.first[n_histories])) if is_open else -1
     return n_dropped
 
 

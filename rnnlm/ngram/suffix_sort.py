@@ -286,22 +286,19 @@ def compare(pairs, keys, n, order, bits, words_per_key, columns, common, length)
     shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
     _shifts(order, bits, words_per_key, key_of, shift)
     mask = (_U(1) << _U(bits)) - _U(1)
-    last = _U(order - 1)
     for q in range(keys.shape[1]):
         for i in range(_U(n)):
             columns[q, i] = keys[pairs[i, 1], q]
-    for i in range(_U(n)):
-        words = _U(order)
-        at = _U(0)
-        if i > _U(0):
-            while at < words and (columns[key_of[at], i] ^ columns[key_of[at], i - _U(1)]) >> shift[at] == _U(0):
-                at += _U(1)
-        common[i] = at
-        if (columns[key_of[last], i] >> shift[last]) & mask == _U(0):
-            words = _U(1)
-            while (columns[key_of[words], i] >> shift[words]) & mask != _U(0):
-                words += _U(1)
-        length[i] = words
+    # a word at a time over all records: vectors, without branches
+    common[:n] = 0
+    length[:n] = 0
+    for m in range(order):
+        q, s = key_of[m], shift[m]
+        for i in range(_U(1), _U(n)):
+            alike = (columns[q, i] ^ columns[q, i - _U(1)]) >> s == _U(0)
+            common[i] += np.uint8(alike & (common[i] == m))
+        for i in range(_U(n)):
+            length[i] += np.uint8((columns[q, i] >> s) & mask != _U(0))
 
 
 @exact_kernel
