@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 _LEVEL = 6  # of gzip
 
 
-def finisher(path: str) -> Callable[[bytes], bytes]:
+def finisher(path: str) -> Callable[[bytes | memoryview], bytes | memoryview]:
     """What is done to each block of a file of this name: a gzip member is made of it, or nothing."""
-    return _compressed if path.endswith(".gz") else bytes
+    return _compressed if path.endswith(".gz") else memoryview
 
 
 def in_order(pool: ThreadPoolExecutor, ahead: int, work: Callable, tasks: Iterable[tuple]) -> Iterator:

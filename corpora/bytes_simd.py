@@ -132,6 +132,16 @@ def trailing_zeros(typing_context, x):
 
 
 @intrinsic
+def leading_zeros(typing_context, x):
+    """How many bits above the highest one that is set are not; 64 where none is."""
+
+    def code(context, builder, signature, args):
+        return builder.ctlz(args[0], ir.Constant(_i1, 0))
+
+    return _u64(_u64), code
+
+
+@intrinsic
 def bit_count(typing_context, x):
     """How many bits are set."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import load64, store8, store64
+from corpora.bytes_simd import leading_zeros, load64, prefetch, store8, store64
 from corpora.jit import exact_kernel
 
 LONGEST_NUMBER = 13  # bytes: -1.234567e-45
-SLACK = 8  # bytes beyond a line that are written to, and beyond a word that are read
+SLACK = 16  # bytes beyond a line that are written to, and beyond a word that are read
 
 _U = np.uint64
 _MINUS, _POINT, _DIGIT_0, _TAB, _SPACE, _NEWLINE, _E, _PLUS = (_U(c) for c in b"-.0\t \ne+")
@@ -21,9 +21,16 @@ _LOW = _U(0xFFFFFFFF)
 _SIGN = _U(0x80000000)
 _INFINITE = _U(0x7F800000)
 _DIGITS = 7
+_ASCII_ZEROS = _U(0x3030303030303030)
+_LEADING = _U(int.from_bytes(b"0.000000", "little"))
+_AHEAD = _U(8)  # n-grams between a prefetch and its use
+_LONGEST_IN_SLOT = _U(15)
+_SLOT_BYTES = _U(16)
+_LENGTH = _U(56)  # how far up its length is in the second half of a word's slot
 _TEN_TO_DIGITS = _U(10**_DIGITS)
 _SCALES = np.array([10.0**k for k in range(13)])
 _DECADES = np.array([10.0**k for k in range(-7, 8)])  # entry k + 7 is 10**k
+_LOG10_2 = 19728  # times 2^-16
 _WHOLE = 2.0**52  # added to a smaller number, it leaves no bits behind the point: rounds to even, as printf does
 
 
@@ -69,6 +76,18 @@ def _exact_digits(magnitude):
 
 
 @exact_kernel
+def _characters(digits):
+    """The 7 decimal digits of a number, the first one in the lowest byte; the highest byte is 0."""
+    v = digits * _U(10)  # 8 digits, split into halves again and again, all parts at once
+    high = v // _U(10_000)
+    v = high | (v - high * _U(10_000)) << _U(32)
+    high = ((v * _U(10_486)) >> _U(20)) & _U(0x0000007F0000007F)
+    v = high | (v - high * _U(100)) << _U(16)
+    high = ((v * _U(103)) >> _U(10)) & _U(0x000F000F000F000F)
+    return high | (v - high * _U(10)) << _U(8)
+
+
+@exact_kernel
 def write_number(bits, at):
     """Write the float32 of these bits (uint64) to an address, as printf("%.7g") does; the address behind it.
 
@@ -86,40 +105,29 @@ def write_number(bits, at):
         return at + _U(3)
     x = np.float64(np.uint32(magnitude).view(np.float32))
     if 1e-6 <= x < 1e7:
-        exponent = 0
-        while x < _DECADES[exponent + 7]:
-            exponent -= 1
-        while x >= _DECADES[exponent + 8]:
-            exponent += 1
+        # log10 of the power of two that x begins with, or one more
+        binary = np.int64(magnitude >> _U(23)) - 127
+        exponent = (binary * _LOG10_2) >> 16
+        exponent += np.int64(x >= _DECADES[exponent + 8])
         # exact: 24 bits times 5^12 are 52 bits
         digits = _U((x * _SCALES[6 - exponent] + _WHOLE) - _WHOLE)
         if digits == _TEN_TO_DIGITS:
             digits, exponent = digits // _U(10), exponent + 1
     else:
         digits, exponent = _exact_digits(magnitude)
-    point = _U(0)  # the digit that the point comes after
+    text = _characters(digits)
+    n = _U(8) - (leading_zeros(text) >> _U(3))  # digits that are written: no zeros at the end
+    text |= _ASCII_ZEROS
     scientific = exponent < -4 or exponent >= _DIGITS
-    if not scientific and exponent >= 0:
-        point = _U(exponent)
-    elif not scientific:
-        for k in range(_U(1 - exponent)):
-            store8(at + k, _DIGIT_0 if k != _U(1) else _POINT)
+    if exponent < 0 and not scientific:
+        store64(at, _LEADING)
         at += _U(1 - exponent)
-        point = _U(_DIGITS)
-    n = _U(0)
-    for k in range(_U(_DIGITS)):
-        i = _U(_DIGITS - 1) - k
-        rest = digits // _U(10)
-        digit = digits - rest * _U(10)
-        store8(at + i + _U(i > point), _DIGIT_0 + digit)
-        if digit != _U(0) and n == _U(0):
-            n = i + _U(1)
-        digits = rest
-    if point < _U(_DIGITS):
-        n = max(n, point + _U(1))
-        if n > point + _U(1):
-            store8(at + point + _U(1), _POINT)
-            n += _U(1)
+        store64(at, text)
+    else:
+        before = _U(8) if scientific else _U(8 * (exponent + 1))  # bits of the digits before the point
+        whole = text & ((_U(1) << before) - _U(1))
+        store64(at, whole | (_POINT | text >> before << _U(8)) << before)
+        n = n + _U(1) if n > before >> _U(3) else before >> _U(3)
     at += n
     if scientific:
         store8(at, _E)
@@ -144,7 +152,38 @@ def write_numbers(values, out):
 
 
 @exact_kernel
-def _write_line(tables, path, order, is_highest, words_at, word_starts, at):
+def make_slots(words_at, word_starts, slots):
+    """slots (n, 2) uint64, overwritten: the words from an address on, each in 16 bytes, which one cache line has.
+
+    The highest byte is the length.  Of words that are longer than 15 bytes: the address, and the length.
+    word_starts (n + 1,) int64: where they begin; they have SLACK bytes behind them.
+    """
+    for i in range(_U(slots.shape[0])):
+        at, length = _U(words_at) + _U(word_starts[i]), _U(word_starts[i + _U(1)] - word_starts[i])
+        if length <= _LONGEST_IN_SLOT:
+            high = load64(at + _U(8)) & ((_U(1) << _LENGTH) - _U(1))
+            slots[i, 0], slots[i, 1] = load64(at), high | length << _LENGTH
+        else:
+            slots[i, 0], slots[i, 1] = at, length | (_LONGEST_IN_SLOT + _U(1)) << _LENGTH
+
+
+@exact_kernel
+def _write_word(slot, at):
+    """Write the word of a slot, an address, to another; the address behind it."""
+    low, high = load64(slot), load64(slot + _U(8))
+    length = high >> _LENGTH
+    if length <= _LONGEST_IN_SLOT:
+        store64(at, low)
+        store64(at + _U(8), high)
+        return at + length
+    length = high & ((_U(1) << _LENGTH) - _U(1))
+    for done in range(_U(0), length, _U(8)):
+        store64(at + done, load64(low + done))
+    return at + length
+
+
+@exact_kernel
+def _write_line(tables, path, order, is_highest, slots, at):
     """The line of the n-gram at the rows path (N,) of the orders 1 ... ``order``; nothing for a blank node."""
     row = path[order - 1]
     short_row = is_highest and order > 1
@@ -161,12 +200,8 @@ def _write_line(tables, path, order, is_highest, words_at, word_starts, at):
         row_bytes = _U(8) if short_row and k == order - 1 else _U(16)
         word = load64(tables[k] + path[k] * row_bytes) & _LOW
         store8(at, separator)
-        at += _U(1)
+        at = _write_word(slots + word * _SLOT_BYTES, at + _U(1))
         separator = _SPACE
-        start, end = word_starts[word], word_starts[word + _U(1)]
-        for done in range(_U(0), _U(end - start), _U(8)):
-            store64(at + done, load64(words_at + _U(start) + done))
-        at += _U(end - start)
     if not is_highest and backoff & ~_SIGN != _U(0):
         store8(at, _TAB)
         at = write_number(backoff, at + _U(1))
@@ -195,23 +230,28 @@ def _find_path(tables, sizes, order, row, path):
 
 
 @exact_kernel
-def write_lines(tables, sizes, order, is_highest, words_at, word_starts, longest_line, first, last, out, n_bytes):
+def write_lines(tables, sizes, order, is_highest, slots, longest_line, first, last, out, n_bytes):
     """Write the n-grams of rows first ... last - 1 of one order as lines to ``out``, as many as it has room for.
 
     tables, sizes (order,) uint64: the addresses of the nodes of the orders from 1 on, and how many they
-    are.  is_highest: no longer n-grams, so no back-off weights.  words_at: the address of the words
-    by internal id, word_starts (n_ids + 1,) int64 where they begin; they have SLACK bytes behind them.
-    longest_line: bytes that a line may need, with SLACK.  n_bytes (1,) int64, overwritten: how much was written.
-    Returns the row that comes next.
+    are.  is_highest: no longer n-grams, so no back-off weights.  slots: the address of the words by internal
+    id (``make_slots``).  longest_line: bytes that a line may need, with SLACK.
+    n_bytes (1,) int64, overwritten: how much was written.  Returns the row that comes next.
     """
     path = np.empty(order, np.uint64)
     base = _U(out.ctypes.data)
     at, end = base, base + _U(out.size) - _U(longest_line)
     row = _U(first)
+    nodes, row_bytes = tables[order - 1], _U(8) if is_highest else _U(16)
     if row < _U(last):
         _find_path(tables, sizes, order, row, path)
     while row < _U(last) and at <= end:
-        at = _write_line(tables, path, order, is_highest, words_at, word_starts, at)
+        # the words that come soon, the oldest and the next one
+        ahead = load64(nodes + min(row + _AHEAD, _U(last)) * row_bytes) & _LOW
+        prefetch(slots + ahead * _SLOT_BYTES)
+        above = min(path[order - 2] + _AHEAD, sizes[order - 2])
+        prefetch(slots + (load64(tables[order - 2] + above * _U(16)) & _LOW) * _SLOT_BYTES)
+        at = _write_line(tables, path, order, is_highest, slots, at)
         row += _U(1)
         path[order - 1] = row
         for k in range(order - 2, -1, -1):
@@ -225,7 +265,7 @@ def write_lines(tables, sizes, order, is_highest, words_at, word_starts, longest
 
 
 @exact_kernel
-def write_unigrams(tables, is_highest, rows, words_at, word_starts, longest_line, first, out, n_bytes):
+def write_unigrams(tables, is_highest, rows, slots, longest_line, first, out, n_bytes):
     """As ``write_lines``, of unigrams in the order of rows (n,) int64, from rows[first] on; returns the next one."""
     path = np.empty(1, np.uint64)
     base = _U(out.ctypes.data)
@@ -233,7 +273,7 @@ def write_unigrams(tables, is_highest, rows, words_at, word_starts, longest_line
     i = _U(first)
     while i < _U(rows.size) and at <= end:
         path[0] = _U(rows[i])
-        at = _write_line(tables, path, 1, is_highest, words_at, word_starts, at)
+        at = _write_line(tables, path, 1, is_highest, slots, at)
         i += _U(1)
     n_bytes[0] = np.int64(at - base)
     return np.int64(i)

@@ -8,6 +8,7 @@ longer n-gram follows.  With a name in .gz the file is a row of gzip members, on
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,8 +21,8 @@ from corpora.processors import available
 from corpora.vocab import WordList
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, START, WORD, Trie
 
-_BLOCK = 1 << 15  # n-grams that one thread formats at a time
-_BUFFER = 1 << 20  # bytes
+_BLOCK = 1 << 15  # n-grams that one thread formats at a time; smaller pieces are written far more slowly
+_BUFFER = 1 << 21  # bytes
 
 
 def write(lm, path: str | os.PathLike, threads: int | None = None) -> None:
@@ -43,6 +44,7 @@ def write(lm, path: str | os.PathLike, threads: int | None = None) -> None:
             file.write(finish(b"\n\\%d-grams:\n" % n))
             for blocks in in_order(pool, 2 * threads, lines.block, lines.tasks(n)):
                 file.writelines(blocks)
+                lines.give_back(blocks)
         file.write(finish(b"\n\\end\\\n"))
 
 
@@ -50,22 +52,25 @@ class _Lines:
     """Formats blocks of n-grams, from any number of threads."""
 
     def __init__(self, vocab, trie: Trie, finish: Callable[[bytes], bytes]):
-        from rnnlm.io.arpa_format import LONGEST_NUMBER, SLACK
+        from rnnlm.io.arpa_format import LONGEST_NUMBER, SLACK, make_slots
 
         self._finish, self._order = finish, trie.order
+        self._free: deque[np.ndarray] = deque()
         internal = trie.internal[:-1]
         # the words by internal id: nothing for NONE, <s> for START
         by_internal = np.empty(internal.size, np.int64)
         by_internal[internal - FIRST_WORD] = np.arange(internal.size)
         words = vocab.words.take(by_internal)
         special = WordList.of([b"", b"<s>"])
-        self._blob = np.concatenate([special.blob, words.blob, np.zeros(SLACK, np.uint8)])
-        self._starts = np.concatenate([special.offsets[:-1], words.offsets + special.blob.size])
-        longest = int(np.diff(self._starts).max())
+        self._blob = np.concatenate([special.blob, words.blob, np.zeros(SLACK, np.uint8)])  # kernels get addresses
+        starts = np.concatenate([special.offsets[:-1], words.offsets + special.blob.size])
+        self._slots = np.empty((starts.size - 1, 2), np.uint64)
+        make_slots(np.uint64(self._blob.ctypes.data), starts, self._slots)
+        longest = int(np.diff(starts).max())
         self._longest_line = [
             2 * (LONGEST_NUMBER + 1) + n * (longest + 1) + SLACK + 1 for n in range(1, trie.order + 1)
         ]
-        self._nodes = [np.ascontiguousarray(nodes) for nodes in trie.nodes]  # kernels get their addresses
+        self._nodes = [np.ascontiguousarray(nodes) for nodes in trie.nodes]
         self._tables = np.array([nodes.ctypes.data for nodes in self._nodes], np.uint64)
         self._sizes = np.array([len(nodes) - 1 for nodes in self._nodes], np.uint64)
         self._unigrams = np.concatenate([internal[:1], [START], internal[1:]]).astype(np.int64)
@@ -76,17 +81,26 @@ class _Lines:
         for first in range(0, size, _BLOCK):
             yield order, first, min(first + _BLOCK, size)
 
-    def block(self, order: int, first: int, last: int) -> list[bytes]:
-        """The lines of a block."""
+    def give_back(self, pieces: list[bytes | memoryview]) -> None:
+        """The buffers of pieces that were written can be used again."""
+        self._free.extend(piece.obj for piece in pieces if isinstance(piece, memoryview))
+
+    def _buffer(self) -> np.ndarray:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return np.empty(max(_BUFFER, 4 * self._longest_line[-1]), np.uint8)
+
+    def block(self, order: int, first: int, last: int) -> list[bytes | memoryview]:
+        """The lines of a block, to be given back."""
         from rnnlm.io.arpa_format import write_lines, write_unigrams
 
         longest = self._longest_line[order - 1]
-        out = np.empty(max(_BUFFER, 4 * longest), np.uint8)
         n_bytes = np.zeros(1, np.int64)
-        words_at = np.uint64(self._blob.ctypes.data)
+        slots = np.uint64(self._slots.ctypes.data)
         pieces = []
         while first < last:
-            common = words_at, self._starts, longest, first
+            common, out = (slots, longest, first), self._buffer()
             if order == 1:
                 rows = self._unigrams[:last]
                 first = write_unigrams(self._tables, self._order == 1, rows, *common, out, n_bytes)

@@ -105,17 +105,17 @@ class _Lines:
         for first in range(0, self.n_items, _BLOCK):
             yield first, min(first + _BLOCK, self.n_items)
 
-    def block(self, first: int, last: int) -> tuple[int, list[bytes]]:
+    def block(self, first: int, last: int) -> tuple[int, list[bytes | memoryview]]:
         """How many items there are from one to another, and their lines."""
         from rnnlm.ngram.count_format import ITEM, WRITTEN, write_counts
 
         order = self._tables.size
-        out = np.empty(max(_BUFFER, 4 * self._longest), np.uint8)
         path, siblings = np.empty(order, np.uint64), np.zeros((order, 4), np.int64)
         state = np.array([first, 0, 0], np.int64)
         words_at = np.uint64(self._blob.ctypes.data)
         pieces = []
         while state[ITEM] < last:
+            out = np.empty(max(_BUFFER, 4 * self._longest), np.uint8)
             write_counts(
                 self._tables, self._roots, self._items, self._end_place, words_at, self._starts, self._longest, last,
                 path, siblings, out, state,
