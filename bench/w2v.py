@@ -75,7 +75,7 @@ class Training:
 
     def __init__(self, text: Encoded, name: str, size: int, **more):
         from w2v.config import TrainConfig
-        from w2v.trainer import Matrices
+        from w2v.matrices import Matrices
 
         self.text = text
         self.config = TrainConfig(**objectives.config(name, size, iterations=1, **more))
@@ -96,7 +96,7 @@ class Training:
 
     @property
     def mebibytes(self) -> float:
-        from w2v.trainer import Matrices
+        from w2v.matrices import Matrices
 
         return Matrices.bytes_needed(len(self.text.counts), self.config) / (1 << 20)
 

@@ -24,7 +24,10 @@ def anonymous(shape: tuple[int, ...], dtype) -> np.ndarray:
     dtype, n = np.dtype(dtype), math.prod(shape)
     if n == 0 or not hasattr(mmap, "MAP_ANONYMOUS"):
         return np.zeros(shape, dtype)
-    mapping = mmap.mmap(-1, n * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        mapping = mmap.mmap(-1, n * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"{n * dtype.itemsize:,} bytes") from error
     with suppress(AttributeError, OSError):
         mapping.madvise(mmap.MADV_HUGEPAGE)  # as NumPy asks for its large arrays
     return np.frombuffer(mapping, dtype, n).reshape(shape)

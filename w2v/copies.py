@@ -37,6 +37,43 @@ def forget(words, n_words, numbers):
 
 
 @kernel
+def count(words, n_words, present):
+    """Count in present (V,) how many lanes have each of their words."""
+    for i in range(n_words):
+        present[words[i]] += 1
+
+
+@kernel
+def choose_places(words, n_inputs, n_words, present, first, places, copied, hits, input_hits):
+    """Where a lane finds its words: in the rows from ``first`` on if other lanes have them, too, else where they are.
+
+    places (n_words,) int32: rows, by the lane's own numbers.  copied (n_words,) int32: the words that are copied, in
+    the order of their rows; hits and input_hits, by number, become theirs.  Returns how many of the first n_inputs
+    words are copied, and of all.
+    """
+    n, n_copied_inputs = 0, 0
+    for i in range(n_words):
+        word = words[i]
+        if present[word] > 1:
+            places[i] = first + n
+            copied[n] = word
+            hits[n] = hits[i]
+            input_hits[n] = input_hits[i]
+            n += 1
+            n_copied_inputs += i < n_inputs
+        else:
+            places[i] = word
+    return n_copied_inputs, n
+
+
+@kernel
+def replace(ids, n, places):
+    """Replace ids[:n] by places[id]."""
+    for i in range(n):
+        ids[i] = places[ids[i]]
+
+
+@kernel
 def copy_rows(matrix, words, n_words, out):
     width = matrix.shape[1]
     for i in range(n_words):

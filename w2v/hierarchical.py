@@ -13,10 +13,12 @@ import numpy as np
 from corpora.jit import kernel
 from corpora.simd import aligned_zeros, load, pointer, scalar, store
 from w2v.losses import CERTAIN, log_loss, probabilities
-from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, products
+from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, products, scale, sum_rows
 
 _SHALLOW = 7  # nodes of a path, from the root, that are in the cache anyway
-_AHEAD = 2  # centres between a prefetch and its use
+_WHOLE = 64  # probabilities whose logarithms are taken without a loop over what is left
+_AHEAD = 2  # centres between a prefetch and its use; its path is asked for as long before
+_PATH = 32  # nodes of a path, at least, that are asked for
 
 
 class HierarchicalWork(NamedTuple):
@@ -24,21 +26,24 @@ class HierarchicalWork(NamedTuple):
 
     errors: np.ndarray  # (C, L)
     gradients: np.ndarray  # (C, width)
-    hidden: np.ndarray  # (width,), and a factor
-    share: np.ndarray
+    hidden: np.ndarray  # (width,)
+    zeros: np.ndarray  # (width,)
+    share: np.ndarray  # a factor
     signs: np.ndarray  # (L,): 1 for a label of 1, -1 for 0; 0 beyond the path
     offsets: np.ndarray  # (L,): 0; beyond the path what makes the probability 1
+    steps: np.ndarray  # (L,): signs times the learning rate
+    minus_steps: np.ndarray
     inputs: np.ndarray
     nodes: np.ndarray
 
     @classmethod
     def create(cls, longest: int, window: int, width: int, dtype) -> HierarchicalWork:
         contexts, longest = 2 * window + 1, -(-longest // TILE) * TILE
-        errors = aligned_zeros((contexts * longest + 16,), dtype)
-        gradients, hidden = (aligned_zeros((rows, width), dtype) for rows in (contexts, 1))
+        errors = aligned_zeros((contexts * longest + _WHOLE,), dtype)
+        matrices = (aligned_zeros((rows, width), dtype) for rows in (contexts, 1, 1))
         lists = (np.zeros(size + 16, np.int64) for size in (contexts, longest))
-        shares, signs, offsets = (aligned_zeros((size,), dtype) for size in (16, longest + 16, longest + 16))
-        return cls(errors, gradients, hidden, shares, signs, offsets, *lists)
+        share, *of_path = (aligned_zeros((size,), dtype) for size in (16, *[longest + 16] * 4))
+        return cls(errors, *matrices, share, *of_path, *lists)
 
 
 @kernel
@@ -57,14 +62,19 @@ def train_hierarchical(
     errors, gradients, hidden, share = (
         pointer(work.errors), pointer(work.gradients), pointer(work.hidden), pointer(work.share)
     )  # fmt: skip
-    signs, beyond, inputs, nodes = (
-        pointer(work.signs), pointer(work.offsets), pointer(work.inputs), pointer(work.nodes)
+    signs, beyond, steps, minus_steps, inputs, nodes = (
+        pointer(work.signs), pointer(work.offsets), pointer(work.steps), pointer(work.minus_steps),
+        pointer(work.inputs), pointer(work.nodes),
     )  # fmt: skip
     kept, first, stop = pointer(kept), pointer(first), pointer(stop)
     offsets, points, codes = pointer(offsets), pointer(points), pointer(codes)
-    one, zero = scalar(errors, 1.0), np.int64(0)
+    zeros, one, zero = pointer(work.zeros), scalar(errors, 1.0), np.int64(0)
     loss, n_examples = 0.0, zero
     for i in range(n):
+        if i + 2 * _AHEAD < n:
+            its_path = load(offsets, np.int64(load(kept, i + 2 * _AHEAD)))
+            ask_for_row(points, its_path, _PATH)
+            ask_for_row(codes, its_path, 1)
         if i + _AHEAD < n:
             later = np.int64(load(kept, i + _AHEAD))
             for k in range(load(offsets, later) + _SHALLOW, load(offsets, later + 1)):
@@ -84,34 +94,38 @@ def train_hierarchical(
         for k in range(length):
             node = np.int64(load(points, path + k))
             store(nodes, k, node * width if node < first_own else own_row + (node - first_own) * width)
-            store(signs, k, one if load(codes, path + k) == 0 else -one)
+            sign = one if load(codes, path + k) == 0 else -one
+            store(signs, k, sign)
             store(beyond, k, scalar(errors, 0.0))
+            store(steps, k, alpha * sign)
+            store(minus_steps, k, -alpha * sign)
         for k in range(length, whole):
             store(nodes, k, zero)
             store(signs, k, scalar(errors, 0.0))
             store(beyond, k, scalar(errors, CERTAIN))
+            store(steps, k, scalar(errors, 0.0))
+            store(minus_steps, k, scalar(errors, 0.0))
         n_inputs = n_contexts
         if cbow:
             n_inputs = np.int64(1)
             store(share, zero, one / scalar(errors, n_contexts))
-            clear_row(hidden, zero, width)
-            add_rows(hidden, zero, share, zero, 0, syn0, inputs, zero, n_contexts, width)
+            sum_rows(hidden, zero, zeros, zero, share, zero, 0, syn0, inputs, zero, n_contexts, width)
             # the mean is a matrix of one row, whose list is the last element: 0
             store(nodes, whole, zero)
             products(hidden, nodes, whole, 1, syn1, nodes, zero, whole, width, errors, zero, whole)
         else:
             products(syn0, inputs, zero, n_inputs, syn1, nodes, zero, whole, width, errors, zero, whole)
         # ---- loss and errors
-        for j in range(n_inputs):
-            for k in range(whole):
-                x = load(errors, j * whole + k)
-                store(errors, j * whole + k, x * load(signs, k) + load(beyond, k))
-        probabilities(errors, zero, n_inputs * whole, 1.0)
-        loss += log_loss(errors, zero, n_inputs * whole)
-        for j in range(n_inputs):
-            for k in range(whole):
-                right = load(errors, j * whole + k)
-                store(errors, j * whole + k, alpha * load(signs, k) * (one - right))
+        size = n_inputs * whole
+        for start in range(zero, size, whole):
+            scale(errors, start, signs, beyond, whole)
+        probabilities(errors, zero, size, 1.0)
+        padded = (size + _WHOLE - 1) // _WHOLE * _WHOLE
+        for k in range(size, padded):
+            store(errors, k, one)
+        loss += log_loss(errors, zero, padded)
+        for start in range(zero, size, whole):
+            scale(errors, start, minus_steps, steps, whole)
         n_examples += n_inputs
         if cbow:
             clear_row(gradients, zero, width)
@@ -122,8 +136,7 @@ def train_hierarchical(
             continue
         # ---- gradients of the inputs, before any row changes
         for j in range(n_inputs):
-            clear_row(gradients, j * width, width)
-            add_rows(gradients, j * width, errors, j * whole, 1, syn1, nodes, zero, length, width)
+            sum_rows(gradients, j * width, zeros, zero, errors, j * whole, 1, syn1, nodes, zero, length, width)
         # ---- updates
         for k in range(length):
             add_rows(syn1, load(nodes, k), errors, k, whole, syn0, inputs, zero, n_inputs, width)

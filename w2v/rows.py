@@ -19,17 +19,21 @@ from corpora.llvm import I32, I64
 from corpora.simd import lanes_of
 
 _LINE = 16  # float32 in a line of the cache; of float64, the next line comes along
+_FIRST_LEVEL = 5 << 10  # elements that stay in the first cache level beside others
 TILE = 4  # lists of rows to multiply with have a multiple of this length
 
 
-def _dots(n_x: int, n_z: int):
-    """out[o0 + i*o_next + k] = x[x_rows[x0 + i]:] . z[z_rows[z0 + k]:] for i < n_x, k < n_z: 8 products at most."""
+def _dots(n_x: int, n_z: int, adds: bool):
+    """out[o0 + i*o_next + k] = x[x_rows[x0 + i]:] . z[z_rows[z0 + k]:] for i < n_x, k < n_z: 12 products at most.
+
+    Of the columns from ``column`` on, so many vectors.  ``adds``: += in the place of =.
+    """
 
     @intrinsic
-    def tile(typing_context, x, x_rows, x0, z, z_rows, z0, width, out, o0, o_next):
+    def tile(typing_context, x, x_rows, x0, z, z_rows, z0, column, n_vectors, out, o0, o_next):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
-            x, x_rows, x0, z, z_rows, z0, width, out, o0, o_next = args
+            x, x_rows, x0, z, z_rows, z0, column, n_vectors, out, o0, o_next = args
             x_at, z_at = (
                 [builder.load(builder.gep(rows, [builder.add(first, llvm.constant(k))])) for k in range(n)]
                 for rows, first, n in ((x_rows, x0, n_x), (z_rows, z0, n_z))
@@ -37,51 +41,94 @@ def _dots(n_x: int, n_z: int):
             sums = [cgutils.alloca_once(builder, vector) for _ in range(n_x * n_z)]
             for total in sums:
                 builder.store(ir.Constant(vector, [0.0] * lanes), total)
-            with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=I64) as loop:
-                at = builder.mul(loop.index, llvm.constant(lanes))
+            with cgutils.for_range(builder, n_vectors, intp=I64) as loop:
+                at = builder.add(column, builder.mul(loop.index, llvm.constant(lanes)))
                 parts = [llvm.load(builder, x, builder.add(row, at), vector) for row in x_at]
                 for k, row in enumerate(z_at):
                     other = llvm.load(builder, z, builder.add(row, at), vector)
                     for i, part in enumerate(parts):
                         total = sums[i * n_z + k]
                         builder.store(llvm.fma(builder, part, other, builder.load(total)), total)
-            results = llvm.lane_sums(builder, [builder.load(total) for total in sums])
+            # the sums of a power of two of vectors at a time
+            group = n_z if n_x == 3 else n_x * n_z
+            results = [
+                llvm.lane_sums(builder, [builder.load(total) for total in sums[first : first + group]])
+                for first in range(0, n_x * n_z, group)
+            ]
             for i in range(n_x):
                 place = builder.add(o0, builder.mul(o_next, llvm.constant(i)))
                 for k in range(0, n_z, TILE):
-                    at = i * n_z + k
+                    number, at = divmod(i * n_z + k, group)
                     mask = ir.Constant(ir.VectorType(I32, TILE), [at % lanes + j for j in range(TILE)])
-                    value = builder.shuffle_vector(results[at // lanes], results[at // lanes], mask)
-                    llvm.store(builder, value, out, builder.add(place, llvm.constant(k)))
+                    value = builder.shuffle_vector(results[number][at // lanes], results[number][at // lanes], mask)
+                    where = builder.add(place, llvm.constant(k))
+                    if adds:
+                        value = builder.fadd(value, llvm.load(builder, out, where, value.type))
+                    llvm.store(builder, value, out, where)
             return context.get_dummy_value()
 
         i = types.int64
-        return types.void(x, x_rows, i, z, z_rows, i, i, out, i, i), code
+        return types.void(x, x_rows, i, z, z_rows, i, i, i, out, i, i), code
 
     return tile
 
 
-_dots_1x4, _dots_1x8, _dots_2x4 = _dots(1, 4), _dots(1, 8), _dots(2, 4)
+# 12 sums, 3 parts of x and one of z are what 16 registers can hold
+_SHAPES = (1, 4), (1, 8), (2, 4), (3, 4)
+_dots_1x4, _dots_1x8, _dots_2x4, _dots_3x4 = (_dots(*shape, adds=False) for shape in _SHAPES)
+_more_dots_1x4, _more_dots_1x8, _more_dots_2x4, _more_dots_3x4 = (_dots(*shape, adds=True) for shape in _SHAPES)
 
 
 @kernel
 def products(x, x_rows, x0, n_x, z, z_rows, z0, n_z, width, out, o0, o_next):
     """out[o0 + i*o_next + k] = x[x_rows[x0 + i]:] . z[z_rows[z0 + k]:] for i < n_x, k < n_z.
 
-    n_z is a multiple of TILE; o_next is not below it.
+    n_z is a multiple of TILE; o_next is not below it.  A few columns at a time, so that the rows of z stay in the
+    first cache level from one x to the next.
     """
-    i = np.int64(0)
-    while i + 1 < n_x:
-        for k in range(0, n_z, TILE):
-            _dots_2x4(x, x_rows, x0 + i, z, z_rows, z0 + k, width, out, o0 + i * o_next + k, o_next)
-        i += 2
-    if i < n_x:
-        k = np.int64(0)
-        while k + 8 <= n_z:
-            _dots_1x8(x, x_rows, x0 + i, z, z_rows, z0 + k, width, out, o0 + i * o_next + k, o_next)
-            k += 8
-        if k < n_z:
-            _dots_1x4(x, x_rows, x0 + i, z, z_rows, z0 + k, width, out, o0 + i * o_next + k, o_next)
+    lanes = lanes_of(out)
+    left, column = width // lanes, np.int64(0)
+    most = left
+    if n_x > 2 and n_z * width > _FIRST_LEVEL:
+        n_parts = (n_z * width + _FIRST_LEVEL - 1) // _FIRST_LEVEL
+        most = (left + n_parts - 1) // n_parts
+    while left > 0:
+        size = min(left, most)
+        i = np.int64(0)
+        while i + 2 < n_x:
+            at = o0 + i * o_next
+            if column == 0:
+                for k in range(0, n_z, TILE):
+                    _dots_3x4(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+            else:
+                for k in range(0, n_z, TILE):
+                    _more_dots_3x4(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+            i += 3
+        if i + 1 < n_x:
+            at = o0 + i * o_next
+            if column == 0:
+                for k in range(0, n_z, TILE):
+                    _dots_2x4(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+            else:
+                for k in range(0, n_z, TILE):
+                    _more_dots_2x4(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+            i += 2
+        if i < n_x:
+            at = o0 + i * o_next
+            k = np.int64(0)
+            while k + 8 <= n_z:
+                if column == 0:
+                    _dots_1x8(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+                else:
+                    _more_dots_1x8(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+                k += 8
+            if k < n_z:
+                if column == 0:
+                    _dots_1x4(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+                else:
+                    _more_dots_1x4(x, x_rows, x0 + i, z, z_rows, z0 + k, column, size, out, at + k, o_next)
+        column += size * lanes
+        left -= size
 
 
 @intrinsic
@@ -119,18 +166,19 @@ def paired_products(x, x_rows, x0, z, z_rows, z0, n, width, out, o0):
 
 # 13 sums, a factor and a part of a row are what 16 registers can hold
 def _sum_block(n_vectors: int):
-    """y[y0:] += sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] + column:], ``n_vectors`` vectors wide."""
+    """y[y0:] = base[b0:] + sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] + column:], ``n_vectors`` vectors wide."""
     chains = 2 if n_vectors < 6 else 1  # enough fused multiply-adds in flight to hide their latency
 
     @intrinsic
-    def block(typing_context, y, y0, c, c0, step, m, rows, r0, n, column):
+    def block(typing_context, y, y0, base, b0, c, c0, step, m, rows, r0, n, column):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
-            y, y0, c, c0, step, m, rows, r0, n, column = args
-            places = [builder.add(y0, llvm.constant(k * lanes)) for k in range(n_vectors)]
+            y, y0, base, b0, c, c0, step, m, rows, r0, n, column = args
+            offsets = [llvm.constant(k * lanes) for k in range(n_vectors)]
+            places = [builder.add(y0, offset) for offset in offsets]
             sums = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(chains)]
-            for place, *totals in zip(places, *sums, strict=True):
-                builder.store(llvm.load(builder, y, place, vector), totals[0])
+            for offset, *totals in zip(offsets, *sums, strict=True):
+                builder.store(llvm.load(builder, base, builder.add(b0, offset), vector), totals[0])
                 for total in totals[1:]:
                     builder.store(ir.Constant(vector, [0.0] * lanes), total)
 
@@ -159,7 +207,7 @@ def _sum_block(n_vectors: int):
             return context.get_dummy_value()
 
         i = types.int64
-        return types.void(y, i, c, i, i, m, rows, i, i, i), code
+        return types.void(y, i, base, i, c, i, i, m, rows, i, i, i), code
 
     return block
 
@@ -168,48 +216,77 @@ _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13 = (_sum_block(k) for k in
 
 
 @kernel
-def add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
-    """y[y0 : +width] += sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] : +width]."""
-    if n <= 0:
-        return
+def part_of(left):
+    """How many of the ``left`` vectors of a row ``add_part`` takes next; the last two parts are about the same size."""
+    return left if left <= 13 else (left + 1) >> 1 if left <= 26 else np.int64(13)
+
+
+@kernel
+def sum_part(y, y0, base, b0, c, c0, step, m, rows, r0, n, column, size):
+    """y[y0 + column:] = base[b0 + column:] + sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] + column:].
+
+    1 to 13 vectors, ``size``, wide.
+    """
+    at, b0 = y0 + column, b0 + column
+    if size > 10:
+        if size == 13:
+            _13(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+        elif size == 12:
+            _12(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+        else:
+            _11(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+    elif size > 7:
+        if size == 10:
+            _10(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+        elif size == 9:
+            _9(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+        else:
+            _8(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+    elif size > 4:
+        if size == 7:
+            _7(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+        elif size == 6:
+            _6(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+        else:
+            _5(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+    elif size == 4:
+        _4(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+    elif size == 3:
+        _3(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+    elif size == 2:
+        _2(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+    else:
+        _1(y, at, base, b0, c, c0, step, m, rows, r0, n, column)
+
+
+@kernel
+def add_part(y, y0, c, c0, step, m, rows, r0, n, column, size):
+    """As ``sum_part``, added to what is in y."""
+    sum_part(y, y0, y, y0, c, c0, step, m, rows, r0, n, column, size)
+
+
+@kernel
+def sum_rows(y, y0, base, b0, c, c0, step, m, rows, r0, n, width):
+    """y[y0 : +width] = base[b0 : +width] + sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] : +width].
+
+    Whoever makes many sums of the same few rows calls ``sum_part`` for all of them, part by part: it stays in
+    the first cache level.
+    """
     lanes = lanes_of(y)
     left = width // lanes
     column = np.int64(0)
     while left > 0:
-        # two parts of about the same size at the end, and no division
-        size = left if left <= 13 else (left + 1) >> 1 if left <= 26 else np.int64(13)
-        at = y0 + column
-        if size > 10:
-            if size == 13:
-                _13(y, at, c, c0, step, m, rows, r0, n, column)
-            elif size == 12:
-                _12(y, at, c, c0, step, m, rows, r0, n, column)
-            else:
-                _11(y, at, c, c0, step, m, rows, r0, n, column)
-        elif size > 7:
-            if size == 10:
-                _10(y, at, c, c0, step, m, rows, r0, n, column)
-            elif size == 9:
-                _9(y, at, c, c0, step, m, rows, r0, n, column)
-            else:
-                _8(y, at, c, c0, step, m, rows, r0, n, column)
-        elif size > 4:
-            if size == 7:
-                _7(y, at, c, c0, step, m, rows, r0, n, column)
-            elif size == 6:
-                _6(y, at, c, c0, step, m, rows, r0, n, column)
-            else:
-                _5(y, at, c, c0, step, m, rows, r0, n, column)
-        elif size == 4:
-            _4(y, at, c, c0, step, m, rows, r0, n, column)
-        elif size == 3:
-            _3(y, at, c, c0, step, m, rows, r0, n, column)
-        elif size == 2:
-            _2(y, at, c, c0, step, m, rows, r0, n, column)
-        else:
-            _1(y, at, c, c0, step, m, rows, r0, n, column)
+        size = part_of(left)
+        sum_part(y, y0, base, b0, c, c0, step, m, rows, r0, n, column, size)
         column += size * lanes
         left -= size
+
+
+@kernel
+def add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
+    """y[y0 : +width] += sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] : +width]."""
+    if n > 0:
+        sum_rows(y, y0, y, y0, c, c0, step, m, rows, r0, n, width)
 
 
 # as many sums as parts of x, a factor and a part of a row
@@ -307,6 +384,27 @@ def _prefetch(typing_context, m, place):
         return context.get_dummy_value()
 
     return types.void(m, types.int64), code
+
+
+@intrinsic
+def _scale_tile(typing_context, y, y0, a, b, k):
+    def code(context, builder, signature, args):
+        vector = ir.VectorType(llvm.element(signature.args[0])[0], TILE)
+        y, y0, a, b, k = args
+        at = builder.add(y0, k)
+        scaled = llvm.fma(builder, llvm.load(builder, y, at, vector), llvm.load(builder, a, k, vector),
+                          llvm.load(builder, b, k, vector))  # fmt: skip
+        llvm.store(builder, scaled, y, at)
+        return context.get_dummy_value()
+
+    return types.void(y, types.int64, a, b, types.int64), code
+
+
+@kernel
+def scale(y, y0, a, b, n):
+    """y[y0 + k] = a[k] * y[y0 + k] + b[k] for k < n, a multiple of TILE."""
+    for k in range(0, n, TILE):
+        _scale_tile(y, y0, a, b, k)
 
 
 @kernel

@@ -28,9 +28,10 @@ from w2v import io, start
 from w2v.checkpoint import Checkpoint, Settings, sums
 from w2v.config import TrainConfig
 from w2v.log import EPOCH, PROGRESS, Log
+from w2v.matrices import Matrices
 from w2v.model import WordVectors
 from w2v.texts import Text
-from w2v.trainer import EpochReport, Matrices, Progress, Trainer
+from w2v.trainer import EpochReport, Progress, Trainer
 
 OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, tables
 LOG_SECONDS = 10.0  # between two lines of progress in the log

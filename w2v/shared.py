@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from corpora.jit import kernel
-from corpora.simd import aligned_zeros, load, pointer, scalar, store
+from corpora.simd import aligned_zeros, lanes_of, load, pointer, scalar, store
 from w2v.losses import log_loss, probabilities
-from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, paired_products, products
+from w2v.rows import TILE, add_part, add_row, ask_for_row, paired_products, part_of, products, sum_part
 
 
 class Work(NamedTuple):
@@ -27,12 +27,14 @@ class Work(NamedTuple):
     hits: np.ndarray  # of the true pairs
     hidden: np.ndarray  # (C, width): the inputs of CBOW
     gradients: np.ndarray  # (C, width)
+    zeros: np.ndarray  # (width,)
     drawn: np.ndarray
     inputs: np.ndarray
     outputs: np.ndarray
     slots: np.ndarray  # of each pair, where it stands in ``partners``
     counts: np.ndarray  # of each position around the chunk: how many partners it has
     partners: np.ndarray  # their rows
+    sizes: np.ndarray  # (C,): how many contexts a centre has
     shares: np.ndarray  # and the factors of these
 
     @classmethod
@@ -40,10 +42,10 @@ class Work(NamedTuple):
         """Room for chunks of ``chunk`` centres with ``n_drawn`` words, and windows of ``window`` to each side."""
         span = chunk + 2 * window
         pairs = chunk * (2 * window + 2 * TILE)
-        lists = (n_drawn, chunk + 1, max(pairs, span), pairs, span, span * chunk)
+        lists = (n_drawn, chunk + 1, max(pairs, span), pairs, span, span * chunk, chunk)
         integers = [np.zeros(size + 16, np.int64) for size in lists]
         reals = [aligned_zeros((size + 16,), dtype) for size in (chunk * n_drawn, pairs)]
-        matrices = [aligned_zeros((chunk, width), dtype) for _ in range(2)]
+        matrices = [aligned_zeros((rows, width), dtype) for rows in (chunk, chunk, 1)]
         return cls(*reals, *matrices, *integers, aligned_zeros((max(span * chunk, 2 * window) + 16,), dtype))
 
 
@@ -64,9 +66,9 @@ def skipgram_shared(
     shares, kept, first, stop, negatives = (
         pointer(work.shares), pointer(kept), pointer(first), pointer(stop), pointer(negatives)
     )  # fmt: skip
-    one = scalar(errors, 1.0)
+    zeros, one = pointer(work.zeros), scalar(errors, 1.0)
     weight = negative / scalar(errors, n_drawn)
-    zero = np.int64(0)
+    zero, lanes = np.int64(0), lanes_of(errors)
     loss, n_examples = 0.0, zero
     for begin in range(zero, n, chunk):
         end = min(n, begin + chunk)
@@ -123,23 +125,30 @@ def skipgram_shared(
                 store(shares, load(slots, k), share)
             start += n_contexts
         n_examples += n_pairs
-        # ---- gradients of the inputs, before any row changes
-        start = zero
-        for i in range(begin, end):
-            c = i - begin
-            n_contexts = np.int64(load(stop, i)) - np.int64(load(first, i)) - 1
-            clear_row(gradients, c * width, width)
-            add_rows(gradients, c * width, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, width)
-            add_rows(gradients, c * width, hits, start, 1, syn1neg, outputs, start, n_contexts, width)
-            start += n_contexts
-        # ---- updates
-        for k in range(n_drawn):
-            add_rows(syn1neg, load(drawn, k), errors, k, n_drawn, syn0, inputs, zero, end - begin, width)
-        for j in range(window_end - window_start):
-            row = np.int64(load(kept, window_start + j)) * width
-            add_rows(syn1neg, row, shares, j * chunk, 1, syn0, partners, j * chunk, load(counts, j), width)
-        for c in range(end - begin):
-            add_row(syn0, load(inputs, c), gradients, c * width, width)
+        # ---- a part of the columns after the other: gradients of the inputs, before any row changes, and updates
+        left, column = width // lanes, zero
+        while left > 0:
+            size = part_of(left)
+            start = zero
+            for i in range(begin, end):
+                c = i - begin
+                n_contexts = np.int64(load(stop, i)) - np.int64(load(first, i)) - 1
+                y = c * width
+                sum_part(
+                    gradients, y, zeros, zero, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, column, size
+                )  # fmt: skip
+                add_part(gradients, y, hits, start, 1, syn1neg, outputs, start, n_contexts, column, size)
+                start += n_contexts
+            for k in range(n_drawn):
+                y = load(drawn, k)
+                add_part(syn1neg, y, errors, k, n_drawn, syn0, inputs, zero, end - begin, column, size)
+            for j in range(window_end - window_start):
+                y = np.int64(load(kept, window_start + j)) * width
+                add_part(syn1neg, y, shares, j * chunk, 1, syn0, partners, j * chunk, load(counts, j), column, size)
+            for c in range(end - begin):
+                add_row(syn0, load(inputs, c) + column, gradients, c * width + column, size * lanes)
+            column += size * lanes
+            left -= size
     totals[0] += loss
     totals[1] += n_examples
 
@@ -159,13 +168,15 @@ def cbow_shared(
         pointer(work.errors), pointer(work.hits), pointer(work.gradients), pointer(work.hidden)
     )  # fmt: skip
     drawn, inputs, outputs = pointer(work.drawn), pointer(work.inputs), pointer(work.outputs)
-    contexts, counts, partners = pointer(work.slots), pointer(work.counts), pointer(work.partners)
+    contexts, counts, partners, sizes = (
+        pointer(work.slots), pointer(work.counts), pointer(work.partners), pointer(work.sizes)
+    )  # fmt: skip
     shares, kept, first, stop, negatives = (
         pointer(work.shares), pointer(kept), pointer(first), pointer(stop), pointer(negatives)
     )  # fmt: skip
-    one = scalar(errors, 1.0)
+    zeros, one = pointer(work.zeros), scalar(errors, 1.0)
     weight = negative / scalar(errors, n_drawn)
-    zero = np.int64(0)
+    zero, lanes = np.int64(0), lanes_of(errors)
     loss, n_examples = 0.0, zero
     for begin in range(zero, n, chunk):
         end = min(n, begin + chunk)
@@ -190,7 +201,7 @@ def cbow_shared(
             if n_contexts == 0:
                 continue
             share = one / scalar(errors, n_contexts)
-            found = zero
+            found = size * 2 * window
             for j in range(a, b):
                 if j != i:
                     store(contexts, found, np.int64(load(kept, j)) * width)
@@ -201,11 +212,20 @@ def cbow_shared(
                     store(partners, place * chunk + count, size * width)
                     store(shares, place * chunk + count, share if divided else one)
             store(hits, size, share)
-            clear_row(hidden, size * width, width)
-            add_rows(hidden, size * width, hits, size, 0, syn0, contexts, zero, n_contexts, width)
+            store(sizes, size, n_contexts)
             store(inputs, size, size * width)
             store(outputs, size, np.int64(load(kept, i)) * width)
             size += 1
+        left, column = width // lanes, zero
+        while left > 0:
+            part = part_of(left)
+            for c in range(size):
+                n_contexts, y = load(sizes, c), c * width
+                sum_part(
+                    hidden, y, zeros, zero, hits, c, 0, syn0, contexts, c * 2 * window, n_contexts, column, part
+                )  # fmt: skip
+            column += part * lanes
+            left -= part
         # ---- products, loss and errors
         for c in range(size, size + TILE):
             store(inputs, c, zero)
@@ -221,18 +241,24 @@ def cbow_shared(
             store(errors, k, step * (load(errors, k) - one))
         for c in range(size):
             store(hits, c, alpha * (one - load(hits, c)))
-        # ---- gradients of the means, before any row changes
-        for c in range(size):
-            clear_row(gradients, c * width, width)
-            add_rows(gradients, c * width, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, width)
-            add_rows(gradients, c * width, hits, c, 1, syn1neg, outputs, c, 1, width)
-        # ---- updates
-        for k in range(n_drawn):
-            add_rows(syn1neg, load(drawn, k), errors, k, n_drawn, hidden, inputs, zero, size, width)
-        for c in range(size):
-            add_rows(syn1neg, load(outputs, c), hits, c, 1, hidden, inputs, c, 1, width)
-        for j in range(window_end - window_start):
-            row = np.int64(load(kept, window_start + j)) * width
-            add_rows(syn0, row, shares, j * chunk, 1, gradients, partners, j * chunk, load(counts, j), width)
+        # ---- a part of the columns after the other: gradients of the means, before any row changes, and updates
+        left, column = width // lanes, zero
+        while left > 0:
+            part = part_of(left)
+            for c in range(size):
+                y = c * width
+                sum_part(
+                    gradients, y, zeros, zero, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, column, part
+                )  # fmt: skip
+                add_part(gradients, y, hits, c, 1, syn1neg, outputs, c, 1, column, part)
+            for k in range(n_drawn):
+                add_part(syn1neg, load(drawn, k), errors, k, n_drawn, hidden, inputs, zero, size, column, part)
+            for c in range(size):
+                add_part(syn1neg, load(outputs, c), hits, c, 1, hidden, inputs, c, 1, column, part)
+            for j in range(window_end - window_start):
+                y = np.int64(load(kept, window_start + j)) * width
+                add_part(syn0, y, shares, j * chunk, 1, gradients, partners, j * chunk, load(counts, j), column, part)
+            column += part * lanes
+            left -= part
     totals[0] += loss
     totals[1] += n_examples

@@ -11,7 +11,7 @@ import numpy as np
 
 from corpora.errors import CorpusError
 from w2v.config import TrainConfig
-from w2v.trainer import Matrices
+from w2v.matrices import Matrices
 
 if TYPE_CHECKING:
     from w2v.model import WordVectors

@@ -16,13 +16,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from corpora.simd import aligned_zeros, padded
 from w2v.config import TrainConfig
-from w2v.lanes import LANES, Lanes
+from w2v.lanes import Lanes
+from w2v.matrices import LANES, Matrices
 from w2v.shards import Plan, Worker
 
 _TICK = 0.2  # seconds
-_ROWS = 1 << 14  # rows of a matrix that are filled at a time
 
 
 @dataclass
@@ -55,49 +54,6 @@ class EpochReport:
 
     def to_dict(self) -> dict:
         return asdict(self)
-
-
-@dataclass
-class Matrices:
-    """The parameters, rows padded with zeros: syn0 (V, width) of the words, syn1neg (V, width) of the targets of
-    negative sampling, syn1 (V, width) of the inner nodes of hierarchical softmax; the latter None where not in use.
-    """
-
-    syn0: np.ndarray
-    syn1neg: np.ndarray | None = None
-    syn1: np.ndarray | None = None
-
-    @classmethod
-    def create(cls, n_words: int, config: TrainConfig, seed: int) -> Matrices:
-        """syn0 uniform in -1/2 ... 1/2, divided by the size; the others 0, as in word2vec.c."""
-        width, dtype = padded(config.size), np.dtype(config.dtype)
-        matrices = [aligned_zeros((n_words, width), dtype) if used else None for used in _used(config)]
-        rng = np.random.default_rng(seed)
-        for start in range(0, n_words, _ROWS):
-            rows = matrices[0][start : start + _ROWS, : config.size]
-            rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / config.size
-        return cls(*matrices)
-
-    @staticmethod
-    def bytes_needed(n_words: int, config: TrainConfig) -> int:
-        return sum(_used(config)) * n_words * padded(config.size) * np.dtype(config.dtype).itemsize
-
-    def vectors(self, size: int) -> np.ndarray:
-        """(V, size) view of the words' vectors."""
-        return self.syn0[:, :size]
-
-    def state(self, size: int) -> dict[str, np.ndarray]:
-        """Views (V, size) of the other matrices, by name."""
-        others = {"syn1neg": self.syn1neg, "syn1": self.syn1}
-        return {name: matrix[:, :size] for name, matrix in others.items() if matrix is not None}
-
-    def assign(self, name: str, values: np.ndarray) -> None:
-        """Copy (V, size) values into a matrix."""
-        getattr(self, name)[: len(values), : values.shape[1]] = values
-
-
-def _used(config: TrainConfig) -> tuple[bool, bool, bool]:
-    return True, config.negative > 0, config.hs
 
 
 class Trainer:

@@ -297,10 +297,10 @@ def _log_loss(right, first, n):
 def test_probabilities_are_logistic_and_certain_at_most(dtype):
     x = np.array([-1e9, -31, -30, -3, 0, 2.5, 30, 31, np.inf, np.nan], dtype)
     for sign in (1.0, -1.0):
-        values = np.concatenate([[5], x, [5]]).astype(dtype)
+        values = np.concatenate([[5], x, np.zeros(15), [5]]).astype(dtype)
         _probabilities(values, 1, x.size, sign)
         expected = 1 / (1 + np.exp(-np.clip(sign * x.astype(float), -CERTAIN, CERTAIN)))
-        np.testing.assert_allclose(values[1:-1], expected, rtol=3e-7 if dtype == "float32" else 1e-14)
+        np.testing.assert_allclose(values[1 : x.size + 1], expected, rtol=3e-7 if dtype == "float32" else 1e-14)
         assert values[0] == values[-1] == 5
 
 

@@ -17,8 +17,9 @@ from tests.word2vec_shards import drawn_matrices, learn_exact, learn_shared, lea
 from w2v import shards
 from w2v import trainer as trainer_module
 from w2v.config import TrainConfig
+from w2v.matrices import Matrices
 from w2v.shards import Plan, Worker
-from w2v.trainer import Matrices, Trainer
+from w2v.trainer import Trainer
 
 SIZE = 12
 OBJECTIVES = {
