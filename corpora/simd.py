@@ -21,9 +21,7 @@ from numba.extending import intrinsic
 from corpora import llvm
 from corpora.jit import kernel
 from corpora.llvm import I32, I64, VECTOR_BYTES
-from corpora.mapping import anonymous
 
-_LARGE = 4 << 20  # bytes
 PAD = VECTOR_BYTES // 4  # elements: one register of float32, two of float64
 
 
@@ -33,15 +31,9 @@ def padded(n: int) -> int:
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype) -> np.ndarray:
-    """Zeros that begin at a multiple of 64 bytes: a cache line, and the widest vector.
-
-    Large arrays are in huge pages, where the system has them: rows in no order are found without a walk through
-    its tables.
-    """
+    """Zeros that begin at a multiple of 64 bytes: a cache line, and the widest vector."""
     dtype = np.dtype(dtype)
     size = int(np.prod(shape)) * dtype.itemsize
-    if size >= _LARGE:
-        return anonymous(shape, dtype)
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(dtype).reshape(shape)

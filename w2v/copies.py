@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import kernel
-from corpora.simd import scalar
+from corpora.simd import pointer, scalar
+from w2v.rows import ask_for_row
 
 NONE = np.int32(-1)
+_AHEAD = 6  # rows between a prefetch and its use
 
 
 @kernel
@@ -75,8 +77,10 @@ def replace(ids, n, places):
 
 @kernel
 def copy_rows(matrix, words, n_words, out):
-    width = matrix.shape[1]
+    width, rows = matrix.shape[1], pointer(matrix)
     for i in range(n_words):
+        if i + _AHEAD < n_words:
+            ask_for_row(rows, np.int64(words[i + _AHEAD]) * width, width)
         word = words[i]
         for k in range(width):
             out[i, k] = matrix[word, k]
@@ -103,8 +107,11 @@ def merge(matrix, words, n_words, copy, lanes, all_hits, rate, part, n_parts):
     lanes (V,) int32: how many lanes have a row; that becomes negative with the first one, which sets the row to
     (1 - c share) row + share copy.
     """
-    width = matrix.shape[1]
+    width, rows, copies = matrix.shape[1], pointer(matrix), pointer(copy)
     for i in range(n_words):
+        if i + _AHEAD < n_words and words[i + _AHEAD] % n_parts == part:
+            ask_for_row(rows, np.int64(words[i + _AHEAD]) * width, width)
+            ask_for_row(copies, (i + _AHEAD) * width, width)
         word = words[i]
         if word % n_parts != part:
             continue

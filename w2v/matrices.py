@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from corpora.simd import aligned_zeros, padded
+from corpora.mapping import anonymous
+from corpora.simd import padded
 from w2v.config import TrainConfig
 
 LANES = 4  # shards of a round of deterministic training (``w2v.lanes``); each may have copies of all rows
@@ -30,7 +31,8 @@ class Matrices:
         width, dtype = padded(config.size), np.dtype(config.dtype)
         n_rows = n_words * (1 + LANES) if config.deterministic else n_words
         used = zip(("syn0", "syn1neg", "syn1"), _used(config), strict=True)
-        whole = {name: aligned_zeros((n_rows, width), dtype) for name, is_used in used if is_used}
+        # in huge pages, where the system has them: rows in no order are found without a walk through its tables
+        whole = {name: anonymous((n_rows, width), dtype) for name, is_used in used if is_used}
         rng = np.random.default_rng(seed)
         for start in range(0, n_words, _ROWS):
             rows = whole["syn0"][start : min(start + _ROWS, n_words), : config.size]

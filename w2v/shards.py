@@ -17,13 +17,15 @@ from w2v.sampling import draw_negatives, sample_windows, shard_state
 from w2v.shared import Work, cbow_shared, skipgram_shared
 
 LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
-LONGEST_OF_LANES = 1 << 15  # of deterministic training: the longer, the less of the time goes into copies
+# of deterministic training: the longer, the less of the time goes into copies, but the older are the rows learnt from
+LONGEST_OF_LANES = {"skipgram": 1 << 13, "cbow": 1 << 14, "hs": 1 << 15}
 _SHARDS = 1 << 7  # that a short text has at least, so that the learning rate falls in small steps
 CHUNK = 32  # centre words that share their drawn words, at most
 _CHUNK_WINDOW = 5  # with wider windows a chunk is shorter: it has the more pairs, all of them with the same old rows
 _CHUNK_WORDS = 6  # words of the vocabulary there must be for each centre of a chunk, or the same rows come too often
 _EXACT = 1 << 23  # drawn words of a shard, where every example has its own
-DRAWN = 24  # words that are drawn for a chunk at least: with 16, analogies lose a point (bench/RESULTS.md)
+# words that are drawn for a chunk at least: with fewer, analogies lose (bench/RESULTS.md)
+DRAWN = {"skipgram": 20, "cbow": 24}
 _TABLE = 1 << 22  # places of the table of words to draw
 _OWN_NODES = 256  # nodes near the root, which every word changes, of which each thread has its own rows
 _AHEAD = 64  # words beyond those of a shard that kernels look at
@@ -51,7 +53,8 @@ class Plan:
         thresholds = np.minimum(keep * 2.0**32, 2.0**32 - 1).astype(np.uint32)
         table = negative_table(counts, config.ns_exponent, _TABLE, config.seed) if config.negative else None
         tree = huffman(counts) if config.hs else None
-        longest = LONGEST_OF_LANES if config.deterministic else LONGEST
+        kind = "hs" if config.hs else config.architecture
+        longest = LONGEST_OF_LANES[kind] if config.deterministic else LONGEST
         if config.negative and config.negatives == "exact":
             examples = 1 if config.architecture == "cbow" else config.mean_contexts
             longest = min(longest, max(1, _EXACT // (examples * config.negative)))
@@ -89,7 +92,7 @@ class Plan:
     @property
     def n_drawn(self) -> int:
         """Words that are drawn for a chunk."""
-        return max(DRAWN, -(-self.config.negative // TILE) * TILE)
+        return max(DRAWN[self.config.architecture], -(-self.config.negative // TILE) * TILE)
 
 
 class Sampled(NamedTuple):
