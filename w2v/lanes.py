@@ -12,8 +12,9 @@ lane has gone the whole way by itself (``copies.share_of``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -136,7 +137,7 @@ class Lanes:
         self._present = np.zeros(n_words, np.int32)
         names = self._lanes[0].copies
         self._counts = {name: (np.zeros(n_words, np.int32), np.zeros(n_words, np.float32)) for name in names}
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lane")
+        self._pool = ThreadPoolExecutor(max(1, self._threads - 1), thread_name_prefix="lane")
 
     def warm_up(self) -> None:
         """Compile what a round needs, without learning anything."""
@@ -150,14 +151,35 @@ class Lanes:
         return self._round(lanes, lambda lane: lane.begin(epoch, shards[lane]), rate)
 
     def _round(self, lanes: list[_Lane], begin: Callable[[_Lane], object], rate: float) -> tuple[float, int]:
-        list(self._pool.map(begin, lanes))
+        self._share_out(begin, lanes)
         for lane in lanes:
             count(lane.words, lane.words.size, self._present)
-        results = list(self._pool.map(lambda lane: lane.train(self._present), lanes))
+        results = self._share_out(lambda lane: lane.train(self._present), lanes)
         for lane in lanes:
             self._present[lane.words] = 0
         self._merge(lanes, rate)
         return sum(loss for loss, _ in results), sum(n for _, n in results)
+
+    def _share_out(self, work: Callable, items: Sequence) -> list:
+        """``work(item)`` of all items by all threads, this one among them; the results in order."""
+        waiting, results = deque(enumerate(items)), [None] * len(items)
+
+        def work_on() -> None:
+            while waiting:
+                try:
+                    number, item = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                results[number] = work(item)
+
+        helpers = [self._pool.submit(work_on) for _ in range(min(self._threads, len(items)) - 1)]
+        try:
+            work_on()
+        finally:
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+        return results
 
     def _merge(self, lanes: list[_Lane], rate: float) -> None:
         copies = [(copy, self._counts[name]) for lane in lanes for name, copy in lane.copies.items()]
@@ -168,6 +190,6 @@ class Lanes:
             for copy, counts in copies:
                 merge(copy.matrix, copy.words, copy.n, copy.rows, *counts, rate, part, self._threads)
 
-        list(self._pool.map(merge_part, range(self._threads)))
+        self._share_out(merge_part, range(self._threads))
         for copy, counts in copies:
             clear(copy.words, copy.n, *counts)

@@ -18,7 +18,7 @@ from w2v.shared import Work, cbow_shared, skipgram_shared
 
 LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
 # of deterministic training: the longer, the less of the time goes into copies, but the older are the rows learnt from
-LONGEST_OF_LANES = {"skipgram": 1 << 13, "cbow": 1 << 14, "hs": 1 << 15}
+LONGEST_OF_LANES = {"skipgram": 1 << 14, "cbow": 1 << 14, "skipgram-hs": 1 << 14, "cbow-hs": 1 << 15}
 _SHARDS = 1 << 7  # that a short text has at least, so that the learning rate falls in small steps
 CHUNK = 32  # centre words that share their drawn words, at most
 _CHUNK_WINDOW = 5  # with wider windows a chunk is shorter: it has the more pairs, all of them with the same old rows
@@ -53,7 +53,7 @@ class Plan:
         thresholds = np.minimum(keep * 2.0**32, 2.0**32 - 1).astype(np.uint32)
         table = negative_table(counts, config.ns_exponent, _TABLE, config.seed) if config.negative else None
         tree = huffman(counts) if config.hs else None
-        kind = "hs" if config.hs else config.architecture
+        kind = config.architecture + ("-hs" if config.hs else "")
         longest = LONGEST_OF_LANES[kind] if config.deterministic else LONGEST
         if config.negative and config.negatives == "exact":
             examples = 1 if config.architecture == "cbow" else config.mean_contexts
