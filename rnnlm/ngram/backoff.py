@@ -262,8 +262,7 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
             at, row = nodes[_U(m - 1)], _TOP_ROW if m == highest else _ROW
             for a in range(left):
                 prefetch(at + (_U(active.guess[a]) << row))
-            _refine(active, left, at, row, per_id)
-            if m == 2:  # siblings are many
+            for _ in range(2 if m <= 3 else 1):  # of short n-grams siblings are many
                 _refine(active, left, at, row, per_id)
             _choose_lines(active, left, at, row)
             _find(active, left, at, row)
