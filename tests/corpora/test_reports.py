@@ -226,8 +226,9 @@ def test_summaries_state_the_same():
     assert float(cells["ppl1"]) == pytest.approx(tally.ppl1, rel=1e-11)
     assert (cells["perplexity_including_oov"], cells["oov_policy"]) == ("inf", "skip")
     lines = printed(hand_model(), TWO_SENTENCES, "summary", "text").decode().splitlines()
-    assert "OOVs                           1 (25.00% of words, skipped)" in lines
-    assert f"perplexity                {tally.perplexity:.4f}" in lines
+    lines = [" ".join(line.split()) for line in lines]  # the columns are as wide as the words a second need
+    assert "OOVs 1 (25.00% of words, skipped)" in lines
+    assert f"perplexity {tally.perplexity:.4f}" in lines
 
 
 def test_text_reports_are_aligned():
