@@ -35,6 +35,7 @@ BLOCK = 512  # n-grams: what they need fits the second cache level
 _FAR = 32  # records between a prefetch of a cursor and its use
 _LANES = 32  # numbers that a vectorised loop takes at a time, or a divisor of that
 _TINY = 1e-300
+_AT_ONCE = 512  # numbers that stay in the first cache level
 _U = np.uint64
 _LN10 = 2.302585092994046
 _ZERO = np.float32(ZERO)
@@ -299,15 +300,42 @@ def _finish(block, n_histories, n_items, rule, columns):
 
 
 @exact_kernel
-def assign(records, rule, columns, cursors, state, rows, block):
-    """Give the n-grams of these histories their probabilities, and the histories their back-off weights.
+def assign_bigrams(contexts, ends, rows, words, rule, columns, block):
+    """As ``assign``, of order 2: histories are single words, whose bigrams are at hand.
+
+    contexts (C,) uint32: the histories; those of contexts[c] are rows (M,) uint32, with their newest words (M,) uint32,
+    from ends[c - 1] or 0 to ends[c].
+    """
+    n_items, n_histories, n_dropped, k = _U(0), _U(0), 0, _U(0)
+    count_at, lower_at = _U(columns.counts.ctypes.data), _U(columns.lower.ctypes.data)
+    count_step, lower_step = _U(columns.counts.strides[0]), _U(columns.lower.strides[0])
+    block.first[0] = 0
+    for c in range(_U(contexts.size)):
+        while k < _U(ends[c]):
+            prefetch(count_at + _U(rows[k]) * count_step)
+            prefetch(lower_at + _U(words[k]) * lower_step)
+            block.found[n_items], block.parents[n_items], block.owners[n_items] = rows[k], words[k], n_histories
+            n_items += _U(1)
+            k += _U(1)
+        block.row[n_histories] = contexts[c]
+        n_histories += _U(1)
+        block.first[n_histories] = n_items
+        if n_items >= _U(BLOCK):
+            n_dropped += _finish(block, n_histories, n_items, rule, columns)
+            n_histories, n_items = _U(0), _U(0)
+    return n_dropped + _finish(block, n_histories, n_items, rule, columns)
+
+
+@exact_kernel
+def assign(records, rule, columns, cursors, state, block):
+    """Give the n-grams of these histories, n > 2, their probabilities, and the histories their back-off weights.
 
     records (R,) uint32; a last one of 0 ends the history before it.  cursors (ids, 4) uint32: NEXT, the next
     n-gram of a word, NEXT_PARENT the same of order n - 1.  state (3,) int64: the number of the history at hand, that of
-    the history without its oldest word, how many of its n-grams are in the block (-1: it is none).  rows: the rows of
-    histories by number, if they are not their numbers.  Histories are collected in a block, so that what they need of
-    memory is asked for long before it is used, and finished together.  Nothing that differs from record to record is
-    decided by a branch: the cursor of word 0, which follows nothing, takes what must not count.
+    the history without its oldest word, how many of its n-grams are in the block (-1: it is none).  Histories are
+    collected in a block, so that what they need of memory is asked for long before it is used, and finished together.
+    Nothing that differs from record to record is decided by a branch: the cursor of word 0, which follows nothing, takes
+    what must not count.
     Returns how many n-grams were dropped.
     """
     n = rule.n
@@ -320,7 +348,6 @@ def assign(records, rule, columns, cursors, state, rows, block):
         _U(cursors.ctypes.data), _U(columns.counts.ctypes.data), _U(columns.lower.ctypes.data)
     )  # fmt: skip
     count_step, lower_step = _U(columns.counts.strides[0]), _U(columns.lower.strides[0])
-    has_rows, has_shorter = rows.size > 0, n > 2
     size = _U(records.size)
     for r in range(size):
         if r + _U(_FAR) < size:
@@ -331,7 +358,7 @@ def assign(records, rule, columns, cursors, state, rows, block):
         ends = common < n - 1
         # a history is complete; one that nothing follows needs nothing
         begin = first[n_histories]
-        row[n_histories] = rows[_U(x)] if has_rows and ends and is_open else np.uint32(x)
+        row[n_histories] = np.uint32(x)
         n_histories += _U(ends & is_open & (n_items > _U(begin)))
         first[n_histories] = n_items if ends else _U(begin)
         if ends and n_items >= _U(BLOCK):
@@ -344,7 +371,7 @@ def assign(records, rule, columns, cursors, state, rows, block):
         next_parent = cursors[word, NEXT_PARENT] + np.uint32(cursors[word, SEEN_SHORTER] != shorter)
         cursors[word, SEEN_SHORTER], cursors[word, NEXT_PARENT] = shorter, next_parent
         seen, k = cursors[word, SEEN], cursors[word, NEXT]
-        parent = next_parent - np.uint32(1) if has_shorter else np.uint32(word)
+        parent = next_parent - np.uint32(1)
         is_new = is_open & (seen != np.uint32(x)) & (word != _U(0))
         cursors[word, SEEN], cursors[word, NEXT] = np.uint32(x) if is_open else seen, k + np.uint32(is_new)
         prefetch(count_at + _U(k) * count_step)
@@ -358,14 +385,21 @@ def assign(records, rule, columns, cursors, state, rows, block):
 
 
 @exact_kernel
-def take_logs(nodes, column, ceiling, out):
-    """Replace the float32 in a column by their log10, ZERO for 0.  out (rows,) float64 is scratch."""
+def take_logs(nodes, column, ceiling):
+    """Replace the float32 in a column by their log10, ZERO for 0."""
     values = nodes.view(np.float32)
-    for i in range(_U(nodes.shape[0])):
-        out[i] = log10(max(np.float64(values[i, column]), 1e-300))
-    for i in range(_U(nodes.shape[0])):
-        # + 0: no negative zero
-        values[i, column] = min(max(np.float32(out[i]), _ZERO), np.float32(ceiling)) + np.float32(0.0)
+    some = np.empty(_AT_ONCE)
+    n = _U(nodes.shape[0])
+    # what is read and written in steps apart from what is computed in whole vectors
+    for start in range(_U(0), n, _U(_AT_ONCE)):
+        size = min(_U(_AT_ONCE), n - start)
+        for i in range(size):
+            some[i] = max(np.float64(values[start + i, column]), _TINY)
+        for i in range(_whole(size)):
+            some[i] = log10(some[i])
+        for i in range(size):
+            # + 0: no negative zero
+            values[start + i, column] = min(max(np.float32(some[i]), _ZERO), np.float32(ceiling)) + np.float32(0.0)
 
 
 @exact_kernel

@@ -20,11 +20,13 @@ import numpy as np
 from rnnlm.ngram.arena import Arena, Rows
 from rnnlm.ngram.suffix_sort import (
     compare,
+    count_nodes,
     count_shards,
     count_words,
     deal_rows,
     emit,
     emit_counted,
+    emit_words,
     finish_unigrams,
     gather,
     pack_rows,
@@ -38,7 +40,7 @@ from rnnlm.ngram.suffix_sort import (
 )
 from rnnlm.ngram.trie import FIRST_WORD, NONE, PROB, START, WORD, internal_ids
 
-SHARD = 1 << 16  # records: they are sorted inside the second cache level
+SHARD = 1 << 15  # records: they are sorted inside the second cache level
 _WORTH_THREADS = 1 << 18  # records
 
 
@@ -154,7 +156,7 @@ def _sort_rows(rows: np.ndarray, n_ids: int, threads: int, store: _Store, sort: 
         shards.append((lo, hi))
         lo = hi
     largest = max((hi - lo for lo, hi in shards), default=0)
-    sorters = [Sorter(order, bits, largest) for _ in range(threads)]
+    sorters = [Sorter(order, bits, largest, True) for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
         _in_turns(pool, sorters, shards, lambda sorter, lo, hi: sort(sorter, by_word[lo:hi]), store)
     return counts
@@ -229,10 +231,13 @@ def words_per_key(bits: int) -> int:
 
 
 class Sorter:
-    """The scratch of one thread: sorts the records of a shard and makes their nodes (``emit``)."""
+    """The scratch of one thread: sorts the records of a shard and makes their nodes (``sizes``, ``words``, ``put``).
 
-    def __init__(self, order: int, bits: int, largest: int):
-        self.order, self.bits, self.per_key = order, bits, words_per_key(bits)
+    ``staged``: the nodes are made as soon as the records are sorted, and only copied to where they belong.
+    """
+
+    def __init__(self, order: int, bits: int, largest: int, staged: bool):
+        self.order, self.bits, self.per_key, self._staged = order, bits, words_per_key(bits), staged
         n_keys = -(-order // self.per_key)
         self._keys = np.empty((largest, n_keys), np.uint64)
         self._pairs, self._other, self._third = (np.empty((largest, 2), np.uint64) for _ in range(3))
@@ -241,30 +246,46 @@ class Sorter:
         self._columns = np.empty((n_keys, largest), np.uint64)
         self._common, self._length = np.empty(largest, np.uint8), np.empty(largest, np.uint8)
         self._below, self.following = np.empty(largest, np.uint32), np.empty(largest, np.uint32)
-        self.stage = np.empty((order, largest + 2, 4), np.uint32)
+        self._stage = np.empty((order if staged else 1, largest + 2, 4), np.uint32)
         self.sizes = np.zeros(order, np.int64)
 
+    @property
+    def words(self) -> np.ndarray:
+        """(words, 4) uint32: the nodes of order 1; children count from 0."""
+        return self._stage[0, : self.sizes[0]]
+
     def text(self, text: np.ndarray, positions: np.ndarray, eos: int) -> None:
-        """Make the nodes (``stage``, ``sizes``) of the records at these positions."""
+        """Sort the records at these positions."""
         shape = (self.order, self.bits, self.per_key)
         gather(text, positions, eos, *shape, self._keys, self._pairs, self.following)
         self._sort(positions.size)
-        emit(self.n, *shape, self._columns, self._common, self._length, self._below, self.stage, self.sizes)
+        self._emit_words()
+        if self._staged:
+            for m in range(self.order - 1, 0, -1):
+                self._emit(m, 0, self._stage[m], 0)
+
+    def put(self, outs: list[np.ndarray], first_children: list[int], starts: list[int]) -> None:
+        """Make the nodes of orders 2 to N in ``outs``, from ``starts`` on; their children begin at ``first_children``."""
+        for m in range(self.order - 1, 0, -1):
+            place = first_children[m - 1], outs[m - 1], starts[m - 1]
+            if self._staged:
+                place_nodes(self._stage[m], int(self.sizes[m]), *place)
+            else:
+                self._emit(m, *place)
 
     def histories(self, rows: np.ndarray, following: np.ndarray) -> None:
         """Sort histories (n, N), newest words first; ``following`` (n,) are the words after them."""
         pack_rows(rows, self.bits, self.per_key, self._keys, self._pairs)
         self.following[: len(rows)] = following
         self._sort(len(rows))
-        shape = (self.n, 1, self.bits, self.per_key)  # of the nodes only those of the words are of use
-        emit(*shape, self._columns, self._common, self._length, self._below, self.stage, self.sizes)
+        self._emit_words()
 
     def rows(self, rows: np.ndarray, weights: np.ndarray) -> None:
         """Make the nodes of these n-grams (n, N), newest words first, which have counts of their own (n,) int64."""
         pack_rows(rows, self.bits, self.per_key, self._keys, self._pairs)
         self._sort(len(rows))
         shape = (self.n, self.order, self.bits, self.per_key)
-        emit_counted(self._sorted, self._keys, *shape, weights, self.stage, self.sizes)
+        emit_counted(self._sorted, self._keys, *shape, weights, self._stage, self.sizes)
 
     def write_records(self, same_word: bool, out: np.ndarray) -> None:
         """What was sorted last, as ``CountedTrie.records``; same_word: the shard before ends with the first word."""
@@ -279,6 +300,15 @@ class Sorter:
         self.n, self._sorted = n, pairs
         shape = (n, self.order, self.bits, self.per_key)
         compare(pairs, self._keys, *shape, self._columns, self._common, self._length)
+        count_nodes(n, self._common, self._length, self.sizes)
+
+    def _emit_words(self) -> None:
+        shape = (self.n, self.order, self.bits, self.per_key)
+        emit_words(*shape, self._columns, self._common, self._length, self._stage[0])
+
+    def _emit(self, m: int, first_child: int, out: np.ndarray, start: int) -> None:
+        shape = (self.n, m, int(self.sizes[m]), self.order, self.bits, self.per_key)
+        emit(*shape, self._columns, self._common, self._length, self._below, first_child, out, start)
 
 
 def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, keep_records, progress) -> _Store:
@@ -292,7 +322,7 @@ def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, keep_record
     else:
         positions = np.empty(most, np.uint32)
     largest = int(plan.sizes.max())
-    sorters = [Sorter(order, plan.bits, largest) for _ in range(threads)]
+    sorters = [Sorter(order, plan.bits, largest, arena.spill) for _ in range(threads)]
     for lo, hi in batches:
         starts = plan.positions(text, lo, hi, pool, positions)
         shards = [(a, b) for a, b in pairwise(starts.tolist()) if b > a]
@@ -340,13 +370,15 @@ class _Store:
         starts = [row.size for row in self.rows]
         for row, size in zip(self.rows, sorter.sizes[1:].tolist(), strict=False):
             row.size += size
-        first, last = sorter.stage[0, [0, sorter.sizes[0] - 1], WORD].tolist()
+        words = sorter.words
+        first, last = words[[0, -1], WORD].tolist()
         same_word, self._last_word = first == self._last_word, last
-        place_unigrams(sorter.stage[0], sorter.sizes[0], starts[0] if starts else 0, self.unigrams)
-        for number, row in enumerate(self.rows):
-            if not row.in_memory:
-                out = np.empty((int(sorter.sizes[number + 1]), row.data.shape[1]), np.uint32)
-                self._place(sorter, number, starts, out, 0)
+        place_unigrams(words, len(words), starts[0] if starts else 0, self.unigrams)
+        if self.rows and self.arena.spill:
+            sizes = sorter.sizes[1 : len(starts) + 1].tolist()
+            outs = [np.empty((n, row.data.shape[1]), np.uint32) for n, row in zip(sizes, self.rows, strict=True)]
+            sorter.put(outs, [*starts[1:], 0], [0] * len(starts))
+            for row, out in zip(self.rows, outs, strict=True):
                 row.write(out)
         record = 0
         if self.records is not None:
@@ -360,15 +392,10 @@ class _Store:
 
     def put(self, sorter: Sorter, starts: list[int], record: int, same_word: bool) -> None:
         """Put a shard's nodes and records where ``take`` said."""
-        for number, row in enumerate(self.rows):
-            if row.in_memory:
-                self._place(sorter, number, starts, row.data, starts[number])
+        if self.rows and not self.arena.spill:
+            sorter.put([row.data for row in self.rows], [*starts[1:], 0], starts)
         if self.records is not None and self.records.in_memory:
             sorter.write_records(same_word, self.records.data[record : record + sorter.n, 0])
-
-    def _place(self, sorter: Sorter, number: int, starts: list[int], out: np.ndarray, start: int) -> None:
-        first_child = starts[number + 1] if number + 1 < len(starts) else 0
-        place_nodes(sorter.stage[number + 1], int(sorter.sizes[number + 1]), first_child, out, start)
 
     def finished(self, internal: np.ndarray, n_sentences: int, record_counts: np.ndarray) -> CountedTrie:
         """All that was put, with ``<s>``; record_counts (ids,): of the records, by their newest words."""

@@ -25,14 +25,17 @@ from rnnlm.ngram.assign import (
     Block,
     Columns,
     assign,
+    assign_bigrams,
     take_logs,
     unmark,
 )
 from rnnlm.ngram.assign import Rule as KernelRule
 from rnnlm.ngram.counts import CountedTrie, count_column
 from rnnlm.ngram.orders import (
+    by_context,
     compact,
     continuation_counts,
+    count_contexts,
     count_counts,
     cut_below,
     cut_bigrams,
@@ -182,10 +185,9 @@ def _finish(nodes: np.ndarray, column: int, exact: bool, pool, threads: int) -> 
         for lo in range(number * _PIECE, len(nodes), threads * _PIECE):
             part = nodes[lo : lo + _PIECE]
             if exact:
-                out = np.empty(len(part))
-                take_logs(part, column, 0.0, out)
+                take_logs(part, column, 0.0)
                 if column == PROB:
-                    take_logs(part, BACKOFF, np.inf, out)
+                    take_logs(part, BACKOFF, np.inf)
             else:
                 unmark(part, column)
 
@@ -252,32 +254,60 @@ class _Order:
             _smallest(kenlm),
             rule.smooths and not kenlm, rule.smooths, rule.backoff or -1.0, self.n_ids - FIRST_WORD,
         )  # fmt: skip
-        # words are histories of one word by their ids, of which some have no records
-        present = np.diff(counted.record_starts) > 0
-        present[START] = firsts.size > 0
-        self.rows = np.flatnonzero(present).astype(np.uint32) if n == 2 else np.empty(0, np.uint32)
 
     def run(self, pool, threads: int) -> bool:
         """Estimate; whether any n-gram was left out."""
-        starts, n_ids = self.counted.record_starts, self.n_ids
-        threads = threads if starts[-1] >= _WORTH_THREADS else 1
-        inner = np.searchsorted(starts, starts[-1] * np.arange(1, threads) / threads)
-        bounds = np.unique(np.concatenate([[0], np.minimum(inner, n_ids), [n_ids]])).tolist()
+        threads = threads if self.counted.record_starts[-1] >= _WORTH_THREADS else 1
         column = count_column(self.counted, self.n)
         with _columns(self.counted.arena, self.nodes, column, self.upper) as (counts, lower, backoffs):
             backoffs[:] = 1.0 if self.rule.exact else 0.0  # of histories that nothing follows
             columns = Columns(counts, counts.view(np.float32), lower, backoffs, self.dropped, self.histories)
-            return sum(pool.map(lambda job: self._range(*job, columns), pairwise(bounds))) > 0
+            return (self._bigrams if self.n == 2 else self._longer)(pool, threads, columns) > 0
+
+    def _bigrams(self, pool, threads: int, columns: Columns) -> int:
+        """Order 2, in ranges of histories that have some number of bigrams; how many were left out."""
+        (unigrams, bigrams), arena = self.counted.nodes[:2], self.counted.arena
+        counts = np.zeros(self.n_ids, np.int64)
+        for part in arena.pieces(len(bigrams) - 1):
+            count_contexts(bigrams[:-1][part], counts)
+        ends = np.cumsum(counts)
+        bounds = [0]
+        while bounds[-1] < self.n_ids:
+            before = ends[bounds[-1] - 1] if bounds[-1] else 0
+            bounds.append(max(int(np.searchsorted(ends, before + _RECORDS, side="right")), bounds[-1] + 1))
+        ranges = list(pairwise(bounds))
+
+        def work(number: int) -> int:
+            block, dropped = Block.create(self.n_ids), 0
+            for lo, hi in ranges[number::threads]:
+                before = ends[lo - 1] if lo else 0
+                places = np.concatenate([[0], ends[lo:hi] - before])
+                rows, words = (np.empty(int(places[-1]) + 1, np.uint32) for _ in range(2))
+                for part in arena.pieces(self.n_ids, _WORDS):
+                    by_context(part.start, unigrams[part.start : part.stop + 1], bigrams, lo, places, rows, words)
+                contexts = np.flatnonzero(counts[lo:hi])
+                own_ends = (ends[lo:hi] - before)[contexts]
+                dropped += assign_bigrams(
+                    (contexts + lo).astype(np.uint32), own_ends, rows, words, self.rule, columns, block
+                )
+                arena.drop()
+            return dropped
+
+        return sum(pool.map(work, range(threads)))
+
+    def _longer(self, pool, threads: int, columns: Columns) -> int:
+        """The other orders, a range of histories to a thread; how many n-grams were left out."""
+        starts, n_ids = self.counted.record_starts, self.n_ids
+        inner = np.searchsorted(starts, starts[-1] * np.arange(1, threads) / threads)
+        bounds = np.unique(np.concatenate([[0], np.minimum(inner, n_ids), [n_ids]])).tolist()
+        return sum(pool.map(lambda job: self._range(*job, columns), pairwise(bounds)))
 
     def _range(self, first_word: int, stop_word: int, columns: Columns) -> int:
         """The histories whose newest words are first_word to stop_word; how many n-grams were left out."""
         arena, starts, n = self.counted.arena, self.counted.record_starts, self.n
         cursors = np.full((self.n_ids, 4), NOT_SEEN, np.uint32)
-        cursors[:, NEXT_PARENT] = 0
         places = self._places(first_word)
-        cursors[:, NEXT] = places[-1]
-        if n > 2:
-            cursors[:, NEXT_PARENT] = places[-2]
+        cursors[:, NEXT], cursors[:, NEXT_PARENT] = places[-1], places[-2]
         # numbers of histories, and of those that are shorter by a word: the latter only have to differ
         state = np.array([self._first_history(first_word) - 1, 0, -1], np.int64)
         block = Block.create(self.n_ids)
@@ -286,7 +316,7 @@ class _Order:
         parts = [self.firsts] if first_word == 0 else []
         parts += [records[part] for part in arena.pieces(records.size, _RECORDS)]
         for part in [*parts, np.zeros(1, np.uint32)]:
-            dropped += assign(part, self.rule, columns, cursors, state, self.rows, block)
+            dropped += assign(part, self.rule, columns, cursors, state, block)
             arena.drop()
         return dropped
 
@@ -304,8 +334,6 @@ class _Order:
 
     def _first_history(self, word: int) -> int:
         """The number of the first history whose newest word is ``word`` or later."""
-        if self.n == 2:
-            return int(np.searchsorted(self.rows, word))
         row = int(word)
         for m in range(1, self.n - 1):
             row = int(self.counted.nodes[m - 1][row, CHILD])

@@ -33,6 +33,29 @@ def cut_below(upper, places, out):
 
 
 @exact_kernel
+def count_contexts(bigrams, counts):
+    """counts[w] += how many of the bigrams (M, columns) have the context w.  counts (ids,) int64."""
+    for k in range(_U(bigrams.shape[0])):
+        counts[bigrams[k, WORD]] += 1
+
+
+@exact_kernel
+def by_context(first_word, unigrams, bigrams, lo, places, rows, words):
+    """Write the rows of bigrams and their newest words to where those of their contexts go.
+
+    unigrams: the nodes of the words from first_word on, and the next one.  places (C + 1,) int64, overwritten: where the
+    next bigram of context lo, lo + 1, ... goes, and at the end a place for all that have other contexts.
+    """
+    others = _U(places.size - 1)
+    for j in range(_U(unigrams.shape[0] - 1)):
+        for k in range(_U(unigrams[j, CHILD]), _U(unigrams[j + _U(1), CHILD])):
+            context = min(_U(np.uint32(bigrams[k, WORD] - np.uint32(lo))), others)
+            at = _U(places[context])
+            rows[at], words[at] = np.uint32(k), np.uint32(_U(first_word) + j)
+            places[context] += np.int64(context < others)
+
+
+@exact_kernel
 def continuation_counts(nodes, unigrams):
     """Replace each count by the number of different words before the n-gram; what begins with <s> keeps its own."""
     for k in range(_U(nodes.shape[0] - 1)):

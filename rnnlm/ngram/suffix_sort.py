@@ -14,7 +14,7 @@ import numpy as np
 
 from corpora.bytes_simd import prefetch
 from corpora.jit import exact_kernel
-from rnnlm.ngram.trie import CHILD, FIRST_WORD, NONE, PROB, START, WORD
+from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, WORD
 
 _U = np.uint64
 _DIGIT = 11  # bits of a radix: its counters stay in the first cache level
@@ -83,7 +83,10 @@ def gather(text, positions, eos, order, bits, words_per_key, keys, pairs, follow
     b = _U(bits)
     for i in range(_U(n)):
         if i + _U(_AHEAD) < _U(n):
-            prefetch(address + (_U(positions[i + _U(_AHEAD)]) << _U(2)))
+            # the words before it and the one after it may lie in two lines of the cache
+            ahead = address + (_U(positions[i + _U(_AHEAD)]) << _U(2))
+            prefetch(ahead - _U(4) * _U(order - 1))
+            prefetch(ahead + _U(4))
         at = np.int64(positions[i])
         word = text[at]
         following[i] = np.uint32(NONE) if word == eos or at + 1 >= text.size else text[at + 1]
@@ -302,32 +305,66 @@ def compare(pairs, keys, n, order, bits, words_per_key, columns, common, length)
 
 
 @exact_kernel
-def emit(n, order, bits, words_per_key, columns, common, length, below, stage, sizes):
-    """Make the nodes of sorted records (``compare``).  stage (N, >= n + 1, 4) uint32, overwritten; sizes (N,) int64.
+def count_nodes(n, common, length, sizes):
+    """How many nodes of each order sorted records have (``compare``).  sizes (N,) int64, overwritten."""
+    for m in range(sizes.size):
+        made = np.uint32(0)
+        for i in range(_U(n)):
+            made += np.uint32((common[i] <= m) & (length[i] > m))
+        sizes[m] = made
 
-    Of order m + 1, node i < sizes[m] is stage[m, i] = oldest word, its first child among those of the next
-    order, count, 0.  below (n,) uint32: scratch.
+
+@exact_kernel
+def emit_words(n, order, bits, words_per_key, columns, common, length, stage):
+    """Make the nodes of order 1 of sorted records.
+
+    Of the i-th word stage[i] = word, its first child among the nodes of order 2, count, 0; stage (> nodes, 4) uint32.
+    """
+    shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
+    _shifts(order, bits, words_per_key, key_of, shift)
+    made, child = _U(0), np.uint32(0)
+    for i in range(_U(n)):
+        if common[i] == 0:
+            stage[made, WORD] = columns[0, i] >> shift[0]
+            stage[made, CHILD] = child
+            stage[made, PROB], stage[made, BACKOFF] = 0, 0
+            made += _U(1)
+        stage[made - _U(1), PROB] += np.uint32(1)
+        child += np.uint32((common[i] <= 1) & (length[i] > 1))
+
+
+@exact_kernel
+def emit(n, m, n_nodes, order, bits, words_per_key, columns, common, length, below, first_child, out, start):
+    """Make the n_nodes nodes of order m + 1 of sorted records (``compare``), at out[start:].
+
+    A row of 4 columns: oldest word, its first child among those of the next order, which begin at first_child, count, 0;
+    of 2 columns: word, count.  below (n,) uint32: how many nodes of order m + 2 begin before each record (of no
+    meaning for the last order); becomes the same of order m + 1.
     """
     shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
     _shifts(order, bits, words_per_key, key_of, shift)
     mask = (_U(1) << _U(bits)) - _U(1)
-    below[:n] = 0
-    # an order at a time, without branches: a row is written for every record, and kept where it begins a node
-    for m in range(order - 1, -1, -1):
-        q, s = key_of[m], shift[m]
-        made, alive = np.uint32(0), np.uint32(0)
-        for i in range(_U(n)):
-            lives = np.uint32(length[i] > m)
-            stage[m, made, WORD] = (columns[q, i] >> s) & mask
-            stage[m, made, CHILD] = below[i]
-            stage[m, made, PROB] = alive
-            below[i] = made
-            made += lives & np.uint32(common[i] <= m)
-            alive += lives
-        stage[m, made, PROB] = alive
-        for i in range(_U(made)):
-            stage[m, i, PROB] = stage[m, i + _U(1), PROB] - stage[m, i, PROB]
-        sizes[m] = made
+    q, s = key_of[m], shift[m]
+    wide, offset = out.shape[1] == 4, np.uint32(first_child)
+    # backwards and without branches: every record writes the row of its node, the first one last; a record that is
+    # too short for a node writes the row of the node before it, which that one's records write after it
+    i, left, count = _U(n), _U(n_nodes), np.uint32(0)
+    while left > _U(0):
+        i -= _U(1)
+        lives = np.uint32(length[i] > m)
+        begins = lives & np.uint32(common[i] <= m)
+        word = np.uint32((columns[q, i] >> s) & mask)
+        count += lives
+        at = _U(start) + left - _U(1)
+        if wide:
+            out[at, WORD], out[at, CHILD], out[at, PROB], out[at, BACKOFF] = word, offset + below[i], count, 0
+        else:
+            out[at, 0], out[at, 1] = word, count
+        left -= _U(begins)
+        count = np.uint32(0) if begins else count
+        below[i] = left
+    for j in range(i):
+        below[j] = 0
 
 
 @exact_kernel
@@ -389,7 +426,7 @@ def emit_counted(pairs, keys, n, order, bits, words_per_key, weights, stage, siz
 
 @exact_kernel
 def place_nodes(stage, n, first_child, out, start):
-    """Copy n staged nodes to out[start:], of 4 columns or 2 (word, count); their children begin at first_child."""
+    """Copy n staged nodes to out[start:], as ``emit`` writes them; their children begin at first_child."""
     if out.shape[1] == 2:
         for i in range(_U(n)):
             out[_U(start) + i, 0] = stage[i, WORD]
@@ -400,7 +437,7 @@ def place_nodes(stage, n, first_child, out, start):
             out[at, WORD] = stage[i, WORD]
             out[at, CHILD] = stage[i, CHILD] + np.uint32(first_child)
             out[at, PROB] = stage[i, PROB]
-            out[at, 3] = 0
+            out[at, BACKOFF] = 0
 
 
 @exact_kernel
