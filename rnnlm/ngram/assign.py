@@ -334,8 +334,8 @@ def assign(records, rule, columns, cursors, state, block):
     n-gram of a word, NEXT_PARENT the same of order n - 1.  state (3,) int64: the number of the history at hand, that of
     the history without its oldest word, how many of its n-grams are in the block (-1: it is none).  Histories are
     collected in a block, so that what they need of memory is asked for long before it is used, and finished together.
-    Nothing that differs from record to record is decided by a branch: the cursor of word 0, which follows nothing, takes
-    what must not count.
+    Nothing that differs from record to record is decided by a branch: the cursor of word 0, which follows nothing,
+    takes what must not count.
     Returns how many n-grams were dropped.
     """
     n = rule.n

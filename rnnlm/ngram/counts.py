@@ -265,7 +265,7 @@ class Sorter:
                 self._emit(m, 0, self._stage[m], 0)
 
     def put(self, outs: list[np.ndarray], first_children: list[int], starts: list[int]) -> None:
-        """Make the nodes of orders 2 to N in ``outs``, from ``starts`` on; their children begin at ``first_children``."""
+        """Make the nodes of orders 2 to N in ``outs``, from ``starts`` on; their children are at ``first_children``."""
         for m in range(self.order - 1, 0, -1):
             place = first_children[m - 1], outs[m - 1], starts[m - 1]
             if self._staged:

@@ -304,7 +304,7 @@ class _Order:
 
     def _range(self, first_word: int, stop_word: int, columns: Columns) -> int:
         """The histories whose newest words are first_word to stop_word; how many n-grams were left out."""
-        arena, starts, n = self.counted.arena, self.counted.record_starts, self.n
+        arena, starts = self.counted.arena, self.counted.record_starts
         cursors = np.full((self.n_ids, 4), NOT_SEEN, np.uint32)
         places = self._places(first_word)
         cursors[:, NEXT], cursors[:, NEXT_PARENT] = places[-1], places[-2]

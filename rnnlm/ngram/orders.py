@@ -43,8 +43,8 @@ def count_contexts(bigrams, counts):
 def by_context(first_word, unigrams, bigrams, lo, places, rows, words):
     """Write the rows of bigrams and their newest words to where those of their contexts go.
 
-    unigrams: the nodes of the words from first_word on, and the next one.  places (C + 1,) int64, overwritten: where the
-    next bigram of context lo, lo + 1, ... goes, and at the end a place for all that have other contexts.
+    unigrams: the nodes of the words from first_word on, and the next one.  places (C + 1,) int64, overwritten: where
+    the next bigram of context lo, lo + 1, ... goes, and at the end a place for all that have other contexts.
     """
     others = _U(places.size - 1)
     for j in range(_U(unigrams.shape[0] - 1)):

@@ -337,8 +337,8 @@ def emit_words(n, order, bits, words_per_key, columns, common, length, stage):
 def emit(n, m, n_nodes, order, bits, words_per_key, columns, common, length, below, first_child, out, start):
     """Make the n_nodes nodes of order m + 1 of sorted records (``compare``), at out[start:].
 
-    A row of 4 columns: oldest word, its first child among those of the next order, which begin at first_child, count, 0;
-    of 2 columns: word, count.  below (n,) uint32: how many nodes of order m + 2 begin before each record (of no
+    A row of 4 columns: oldest word, its first child among those of the next order, which begin at first_child, count,
+    0; of 2 columns: word, count.  below (n,) uint32: how many nodes of order m + 2 begin before each record (of no
     meaning for the last order); becomes the same of order m + 1.
     """
     shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
