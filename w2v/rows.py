@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from corpora import llvm
 from corpora.jit import kernel
 from corpora.llvm import I32, I64
-from corpora.simd import lanes_of
+from corpora.simd import lanes_of, scalar
 
 _LINE = 16  # float32 in a line of the cache; of float64, the next line comes along
 _FIRST_LEVEL = 5 << 10  # elements that stay in the first cache level beside others
@@ -263,6 +263,64 @@ def sum_part(y, y0, base, b0, c, c0, step, m, rows, r0, n, column, size):
 def add_part(y, y0, c, c0, step, m, rows, r0, n, column, size):
     """As ``sum_part``, added to what is in y."""
     sum_part(y, y0, y, y0, c, c0, step, m, rows, r0, n, column, size)
+
+
+WIDE = 13  # vectors: from here on rows are summed by two, ``TWO`` vectors at a time
+TWO = 6  # two rows of 6 sums, two factors and a part of a row are what 16 registers can hold
+
+
+@intrinsic
+def _two_sums(typing_context, y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column):
+    def code(context, builder, signature, args):
+        vector, lanes = llvm.vector(signature.args[0])
+        y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column = args
+        offsets = [llvm.constant(k * lanes) for k in range(TWO)]
+        sums = [[cgutils.alloca_once(builder, vector) for _ in offsets] for _ in range(2)]
+        for start, factor, totals in zip((b0, b1), (f0, f1), sums, strict=True):
+            factor, start = llvm.splat(builder, factor, vector), builder.add(start, column)
+            for k, total in zip(offsets, totals, strict=True):
+                part = llvm.load(builder, base, builder.add(start, k), vector)
+                builder.store(builder.fmul(factor, part), total)
+        with cgutils.for_range(builder, n, intp=I64) as loop:
+            place = builder.mul(loop.index, step)
+            factors = [
+                llvm.splat(builder, builder.load(builder.gep(c, [builder.add(first, place)])), vector)
+                for first in (c0, c1)
+            ]
+            row = builder.add(builder.load(builder.gep(rows, [builder.add(r0, loop.index)])), column)
+            for number, k in enumerate(offsets):
+                part = llvm.load(builder, m, builder.add(row, k), vector)
+                for factor, totals in zip(factors, sums, strict=True):
+                    total = totals[number]
+                    builder.store(llvm.fma(builder, factor, part, builder.load(total)), total)
+        for start, totals in zip((y0, y1), sums, strict=True):
+            start = builder.add(start, column)
+            for k, total in zip(offsets, totals, strict=True):
+                llvm.store(builder, builder.load(total), y, builder.add(start, k))
+        return context.get_dummy_value()
+
+    i, real = types.int64, y.dtype
+    return types.void(y, i, i, base, i, i, real, real, c, i, i, i, m, rows, i, i, i), code
+
+
+@kernel
+def two_sums(y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column):
+    """Two sums of the same rows, which are read once; ``TWO`` vectors of each, from ``column`` on.
+
+    y[y0:] = f0 * base[b0:] + sum_{t<n} c[c0 + t*step] * m[rows[r0 + t]:], and the same with y1, b1, f1 and c1.
+    """
+    _two_sums(y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column)
+
+
+@kernel
+def add_to_two(y, y0, y1, c, c0, c1, step, m, rows, r0, n, column):
+    """As ``two_sums``, added to what is in y; y1 may be y0."""
+    if y0 == y1:
+        add_part(y, y0, c, c0, step, m, rows, r0, n, column, TWO)
+        add_part(y, y1, c, c1, step, m, rows, r0, n, column, TWO)
+    else:
+        one = scalar(y, 1.0)
+        two_sums(y, y0, y1, y, y0, y1, one, one, c, c0, c1, step, m, rows, r0, n, column)
 
 
 @kernel

@@ -17,7 +17,20 @@ import numpy as np
 from corpora.jit import kernel
 from corpora.simd import aligned_zeros, lanes_of, load, pointer, scalar, store
 from w2v.losses import log_loss, probabilities
-from w2v.rows import TILE, add_part, add_row, ask_for_row, paired_products, part_of, products, sum_part
+from w2v.rows import (
+    TILE,
+    TWO,
+    WIDE,
+    add_part,
+    add_row,
+    add_to_two,
+    ask_for_row,
+    paired_products,
+    part_of,
+    products,
+    sum_part,
+    two_sums,
+)
 
 
 class Work(NamedTuple):
@@ -125,23 +138,42 @@ def skipgram_shared(
                 store(shares, load(slots, k), share)
             start += n_contexts
         n_examples += n_pairs
-        # ---- a part of the columns after the other: gradients of the inputs, before any row changes, and updates
+        # ---- a part of the columns after the other: gradients of the inputs, before any row changes; then drawn words
+        left, column = width // lanes, zero
+        while left > 0:
+            size = np.int64(TWO) if left > WIDE else left
+            start = zero
+            for i in range(begin, end):
+                n_contexts = np.int64(load(stop, i)) - np.int64(load(first, i)) - 1
+                y = (i - begin) * width
+                sum_part(gradients, y, zeros, zero, hits, start, 1, syn1neg, outputs, start, n_contexts, column, size)
+                start += n_contexts
+            if left > WIDE:
+                for c in range(0, end - begin, 2):
+                    other = min(c + 1, end - begin - 1)
+                    y, y1 = c * width, other * width
+                    two_sums(
+                        gradients, y, y1, gradients, y, y1, one, one, errors, c * n_drawn, other * n_drawn, 1,
+                        syn1neg, drawn, zero, n_drawn, column,
+                    )  # fmt: skip
+                for k in range(0, n_drawn, 2):
+                    y, y1 = load(drawn, k), load(drawn, k + 1)
+                    add_to_two(
+                        syn1neg, y, y1, errors, k, k + 1, n_drawn, syn0, inputs, zero, end - begin, column
+                    )  # fmt: skip
+            else:
+                for c in range(end - begin):
+                    y = c * width
+                    add_part(gradients, y, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, column, size)
+                for k in range(n_drawn):
+                    y = load(drawn, k)
+                    add_part(syn1neg, y, errors, k, n_drawn, syn0, inputs, zero, end - begin, column, size)
+            column += size * lanes
+            left -= size
+        # ---- the rows of the contexts and of the inputs
         left, column = width // lanes, zero
         while left > 0:
             size = part_of(left)
-            start = zero
-            for i in range(begin, end):
-                c = i - begin
-                n_contexts = np.int64(load(stop, i)) - np.int64(load(first, i)) - 1
-                y = c * width
-                sum_part(
-                    gradients, y, zeros, zero, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, column, size
-                )  # fmt: skip
-                add_part(gradients, y, hits, start, 1, syn1neg, outputs, start, n_contexts, column, size)
-                start += n_contexts
-            for k in range(n_drawn):
-                y = load(drawn, k)
-                add_part(syn1neg, y, errors, k, n_drawn, syn0, inputs, zero, end - begin, column, size)
             for j in range(window_end - window_start):
                 y = np.int64(load(kept, window_start + j)) * width
                 add_part(syn1neg, y, shares, j * chunk, 1, syn0, partners, j * chunk, load(counts, j), column, size)
@@ -241,18 +273,36 @@ def cbow_shared(
             store(errors, k, step * (load(errors, k) - one))
         for c in range(size):
             store(hits, c, alpha * (one - load(hits, c)))
-        # ---- a part of the columns after the other: gradients of the means, before any row changes, and updates
+        # ---- a part of the columns after the other: gradients of the means, before any row changes; then drawn words
+        left, column = width // lanes, zero
+        while left > 0:
+            part = np.int64(TWO) if left > WIDE else left
+            if left > WIDE:
+                for c in range(0, size, 2):
+                    other = min(c + 1, size - 1)
+                    two_sums(
+                        gradients, c * width, other * width, syn1neg, load(outputs, c), load(outputs, other),
+                        load(hits, c), load(hits, other), errors, c * n_drawn, other * n_drawn, 1,
+                        syn1neg, drawn, zero, n_drawn, column,
+                    )  # fmt: skip
+                for k in range(0, n_drawn, 2):
+                    y, y1 = load(drawn, k), load(drawn, k + 1)
+                    add_to_two(syn1neg, y, y1, errors, k, k + 1, n_drawn, hidden, inputs, zero, size, column)
+            else:
+                for c in range(size):
+                    y = c * width
+                    sum_part(
+                        gradients, y, zeros, zero, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, column, part
+                    )  # fmt: skip
+                    add_part(gradients, y, hits, c, 1, syn1neg, outputs, c, 1, column, part)
+                for k in range(n_drawn):
+                    add_part(syn1neg, load(drawn, k), errors, k, n_drawn, hidden, inputs, zero, size, column, part)
+            column += part * lanes
+            left -= part
+        # ---- the rows of the centres and of the contexts
         left, column = width // lanes, zero
         while left > 0:
             part = part_of(left)
-            for c in range(size):
-                y = c * width
-                sum_part(
-                    gradients, y, zeros, zero, errors, c * n_drawn, 1, syn1neg, drawn, zero, n_drawn, column, part
-                )  # fmt: skip
-                add_part(gradients, y, hits, c, 1, syn1neg, outputs, c, 1, column, part)
-            for k in range(n_drawn):
-                add_part(syn1neg, load(drawn, k), errors, k, n_drawn, hidden, inputs, zero, size, column, part)
             for c in range(size):
                 add_part(syn1neg, load(outputs, c), hits, c, 1, hidden, inputs, c, 1, column, part)
             for j in range(window_end - window_start):

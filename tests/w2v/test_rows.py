@@ -10,8 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.jit import kernel
+from corpora.llvm import VECTOR_BYTES
 from corpora.simd import PAD, pointer
-from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, paired_products, products
+from w2v.rows import (
+    TILE,
+    TWO,
+    add_row,
+    add_rows,
+    add_to_two,
+    ask_for_row,
+    clear_row,
+    exchange_rows,
+    paired_products,
+    products,
+    two_sums,
+)
 
 # one vector to three blocks of registers, and the lengths where their division changes
 WIDTHS = [PAD * blocks for blocks in (*range(1, 15), 17, 25, 26, 27, 33, 38)]
@@ -42,6 +55,17 @@ def _exchange_rows(y, y0, x, x0, c, c0, m, rows, r0, n, width):
 @kernel
 def _add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
     add_rows(pointer(y), y0, pointer(c), c0, step, pointer(m), pointer(rows), r0, n, width)
+
+
+@kernel
+def _two_sums(y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column):
+    y, base, c, m, rows = pointer(y), pointer(base), pointer(c), pointer(m), pointer(rows)
+    two_sums(y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column)
+
+
+@kernel
+def _add_to_two(y, y0, y1, c, c0, c1, step, m, rows, r0, n, column):
+    add_to_two(pointer(y), y0, y1, pointer(c), c0, c1, step, pointer(m), pointer(rows), r0, n, column)
 
 
 @kernel
@@ -128,6 +152,46 @@ def test_add_rows_is_a_vector_times_a_matrix_of_scattered_rows(dtype, width):
             np.testing.assert_array_equal(y[5 : 5 + width], start + own @ values[rows])
             assert (y[:5] == UNTOUCHED).all()
             assert (y[5 + width :] == UNTOUCHED).all()
+
+
+@dtypes
+@pytest.mark.parametrize("n", COUNTS)
+@pytest.mark.parametrize(("c0", "c1", "step"), [(4, 5, 2), (4, 20, 1), (9, 9, 1)])
+def test_two_sums_are_each_a_scaled_row_and_a_vector_times_a_matrix(dtype, n, c0, c1, step):
+    rng = np.random.default_rng(n)
+    part = TWO * VECTOR_BYTES // np.dtype(dtype).itemsize
+    values, bases = whole(rng, 7, part + 16), whole(rng, 2, part + 16)
+    m, places = scattered(rng, values, dtype)
+    base, base_places = scattered(rng, bases, dtype)
+    rows, factors, column = rng.integers(7, size=n), whole(rng, 40), 8
+    starts = 5, part + 40
+    y = np.full(2 * part + 60, UNTOUCHED, dtype)
+    real = np.dtype(dtype).type
+    _two_sums(
+        y, *(start - column for start in starts), base, *base_places, real(2.0), real(-3.0), factors.astype(dtype),
+        c0, c1, step, m, listed(places[rows], 2), 2, n, column,
+    )  # fmt: skip
+    columns = slice(column, column + part)
+    expected = np.full_like(y, UNTOUCHED)
+    for start, factor, row, first in zip(starts, (2.0, -3.0), bases, (c0, c1), strict=True):
+        own = factors[first + step * np.arange(n)]
+        expected[start : start + part] = factor * row[columns] + own @ values[rows][:, columns]
+    np.testing.assert_array_equal(y, expected)
+
+
+@dtypes
+@pytest.mark.parametrize("starts", [(5, 150), (150, 5), (5, 5)])
+def test_what_is_added_to_two_rows_is_added_to_both_also_where_they_are_the_same(dtype, starts):
+    rng = np.random.default_rng(1)
+    part = TWO * VECTOR_BYTES // np.dtype(dtype).itemsize
+    values, start = whole(rng, 7, part), whole(rng, 300)
+    m, places = scattered(rng, values, dtype)
+    rows, factors = rng.integers(7, size=5), whole(rng, 40)
+    y, expected = start.astype(dtype), start.copy()
+    _add_to_two(y, *starts, factors.astype(dtype), 3, 4, 2, m, listed(places[rows], 2), 2, 5, 0)
+    for at, first in zip(starts, (3, 4), strict=True):
+        expected[at : at + part] += factors[first + 2 * np.arange(5)] @ values[rows]
+    np.testing.assert_array_equal(y, expected)
 
 
 @dtypes
