@@ -88,6 +88,7 @@ class Trainer:
         self._lock = threading.Lock()
         self._resting = False
         self._failure: BaseException | None = None
+        self._unlearnt: list[int] = []
         self._started = time.perf_counter()
         self._began_at = 0
 
@@ -172,7 +173,7 @@ class Trainer:
 
     def _in_threads(self) -> None:
         """The rest of an epoch: each thread takes the next shard when it is free."""
-        self._failure = None
+        self._failure, self._unlearnt = None, []
         while self.progress.shard < self.plan.n_shards:
             self._resting = False
             threads = [threading.Thread(target=self._work, args=(worker,), daemon=True) for worker in self._workers]
@@ -186,6 +187,7 @@ class Trainer:
                 for thread in threads:
                     thread.join()
             if self._failure is not None:
+                self._go_back()
                 raise self._failure
             if self.progress.shard < self.plan.n_shards:
                 self.at_rest(self)
@@ -200,7 +202,7 @@ class Trainer:
 
     def _work(self, worker: Worker) -> None:
         plan, progress = self.plan, self.progress
-        flat = self._flat()
+        flat, shard = self._flat(), None
         try:
             while True:
                 with self._lock:
@@ -216,3 +218,12 @@ class Trainer:
                     self._add(words, loss, examples)
         except BaseException as error:
             self._failure, self._resting = error, True
+            if shard is not None:
+                self._unlearnt.append(shard)
+
+    def _go_back(self) -> None:
+        """After a failure, to the first shard that was not learnt: some after it are learnt twice then, none never."""
+        progress = self.progress
+        if self._unlearnt:
+            progress.shard = min(self._unlearnt)
+            progress.words = progress.epoch * self.total_words + self.plan.begin(progress.shard)

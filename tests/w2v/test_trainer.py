@@ -412,6 +412,12 @@ def test_an_error_in_a_worker_passes_through(deterministic, monkeypatch):
     assert len(calls) < 6 + 4
     if not deterministic:
         assert not set(threading.enumerate()) - before
+    # where it goes on, no shard is left out
+    progress, plan = trainer.progress, trainer.plan
+    assert progress.shard < 6
+    assert progress.words == plan.begin(progress.shard)
+    monkeypatch.undo()
+    assert next(trainer.fit()).words == TEXT.size
 
 
 def test_threads_of_deterministic_training_end_with_the_trainer():
