@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import kernel
+from corpora.jit import exp, kernel
 from corpora.simd import pointer, scalar
 from w2v.rows import ask_for_row
 
@@ -43,6 +43,13 @@ def count(words, n_words, present):
     """Count in present (V,) how many lanes have each of their words."""
     for i in range(n_words):
         present[words[i]] += 1
+
+
+@kernel
+def uncount(words, n_words, present):
+    """Set present (V,) back to 0 for these words."""
+    for i in range(n_words):
+        present[words[i]] = 0
 
 
 @kernel
@@ -97,23 +104,29 @@ def count_lanes(words, n_words, hits, lanes, all_hits):
 @kernel
 def share_of(n_lanes, hits, rate):
     """The part of each lane's change that is added to a row."""
-    return 1.0 / (1.0 + (n_lanes - 1) * (1.0 - np.exp(-rate * hits / n_lanes)))
+    return 1.0 / (1.0 + (n_lanes - 1) * (1.0 - exp(-rate * hits / n_lanes)))
+
+
+@kernel
+def part_of_row(row, n_parts):
+    """Which of at most 64 parts a row belongs to: neighbours to different ones.  A remainder would take longer."""
+    return ((np.int64(row) & 63) * n_parts) >> 6
 
 
 @kernel
 def merge(matrix, words, n_words, copy, lanes, all_hits, rate, part, n_parts):
-    """Bring a lane's rows whose numbers leave the remainder ``part`` into the matrix.
+    """Bring a lane's rows that belong to a part (``part_of_row``) into the matrix.
 
     lanes (V,) int32: how many lanes have a row; that becomes negative with the first one, which sets the row to
     (1 - c share) row + share copy.
     """
     width, rows, copies = matrix.shape[1], pointer(matrix), pointer(copy)
     for i in range(n_words):
-        if i + _AHEAD < n_words and words[i + _AHEAD] % n_parts == part:
+        if i + _AHEAD < n_words and part_of_row(words[i + _AHEAD], n_parts) == part:
             ask_for_row(rows, np.int64(words[i + _AHEAD]) * width, width)
             ask_for_row(copies, (i + _AHEAD) * width, width)
         word = words[i]
-        if word % n_parts != part:
+        if part_of_row(word, n_parts) != part:
             continue
         n_lanes = abs(lanes[word])
         if n_lanes == 1:
@@ -136,30 +149,35 @@ def clear(words, n_words, lanes, all_hits):
 
 
 @kernel
-def path_nodes(words, n_words, offsets, points, own_offsets, own_points):
-    """The paths of ``words``, one after another; returns how many nodes they have together."""
-    size = 0
+def length_of_paths(words, n_words, offsets):
+    size = np.int64(0)
     for i in range(n_words):
-        own_offsets[i] = size
-        for k in range(offsets[words[i]], offsets[words[i] + 1]):
-            own_points[size] = points[k]
-            size += 1
-    own_offsets[n_words] = size
+        size += offsets[words[i] + 1] - offsets[words[i]]
     return size
 
 
 @kernel
-def count_paths(own_offsets, own_points, n_words, word_hits, hits):
-    """Add to each node's hits (nodes,) those of the words whose paths it is on."""
-    for i in range(n_words):
-        for k in range(own_offsets[i], own_offsets[i + 1]):
-            hits[own_points[k]] += word_hits[i]
+def own_paths(words, n_words, word_hits, tree, numbers, nodes, node_hits, own):
+    """The paths of ``words``, one after another, in ``own``, with their nodes numbered in order of appearance.
 
-
-@kernel
-def path_codes(words, n_words, offsets, codes, own_codes):
-    size = 0
+    tree, own: ``HuffmanTree``.  numbers (V,) int32: -1 for all.  nodes (V,) int32, node_hits (V,) float32: by number,
+    the node and how often the words whose paths it is on occur, word_hits (n_words,).  Returns the number of nodes.
+    """
+    offsets, points, codes = tree
+    own_offsets, own_points, own_codes = own
+    n_nodes, size = 0, 0
     for i in range(n_words):
+        own_offsets[i] = size
         for k in range(offsets[words[i]], offsets[words[i] + 1]):
-            own_codes[size] = codes[k]
+            node = points[k]
+            number = numbers[node]
+            if number < 0:
+                number = np.int32(n_nodes)
+                numbers[node] = number
+                nodes[n_nodes], node_hits[n_nodes] = node, np.float32(0.0)
+                n_nodes += 1
+            node_hits[number] += word_hits[i]
+            own_points[size], own_codes[size] = number, codes[k]
             size += 1
+    own_offsets[n_words] = size
+    return n_nodes

@@ -26,13 +26,13 @@ from w2v.copies import (
     copy_rows,
     count,
     count_lanes,
-    count_paths,
     forget,
+    length_of_paths,
     merge,
     number,
-    path_codes,
-    path_nodes,
+    own_paths,
     replace,
+    uncount,
 )  # fmt: skip
 from w2v.matrices import LANES, Matrices
 from w2v.shards import Plan, Worker
@@ -114,15 +114,12 @@ class _Lane:
 
     def _own_tree(self, n_inputs: int) -> tuple[HuffmanTree, int]:
         """The paths of the lane's words, with the numbers of its copy of syn1; how many nodes that has."""
-        offsets, points, codes = self._plan.tree
-        words = self._words[:n_inputs]
-        size = int((offsets[words + 1] - offsets[words]).sum())
+        words, tree = self._words, self._plan.tree
+        size = length_of_paths(words, n_inputs, tree.offsets)
         own = HuffmanTree(np.empty(n_inputs + 1, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8))
-        path_nodes(words, n_inputs, offsets, points, own.offsets, own.points)
-        path_codes(words, n_inputs, offsets, codes, own.codes)
-        n_nodes = number(own.points, size, self._numbers, self._nodes, self._node_hits, 0)
-        self._node_hits[:n_nodes] = 0
-        count_paths(own.offsets, own.points, n_inputs, self._input_hits, self._node_hits)
+        n_nodes = own_paths(
+            words, n_inputs, self._input_hits, tree, self._numbers, self._nodes, self._node_hits, own
+        )  # fmt: skip
         forget(self._nodes, n_nodes, self._numbers)
         return own, n_nodes
 
@@ -156,7 +153,7 @@ class Lanes:
             count(lane.words, lane.words.size, self._present)
         results = self._share_out(lambda lane: lane.train(self._present), lanes)
         for lane in lanes:
-            self._present[lane.words] = 0
+            uncount(lane.words, lane.words.size, self._present)
         self._merge(lanes, rate)
         return sum(loss for loss, _ in results), sum(n for _, n in results)
 
