@@ -271,10 +271,12 @@ class _Order:
         for part in arena.pieces(len(bigrams) - 1):
             count_contexts(bigrams[:-1][part], counts)
         ends = np.cumsum(counts)
+        # every range takes a pass over the bigrams: there are but a few, or as many as the bound on memory asks for
+        some = max(_RECORDS, arena.limit // (256 * threads) if arena.spill else len(bigrams) // 16)
         bounds = [0]
         while bounds[-1] < self.n_ids:
             before = ends[bounds[-1] - 1] if bounds[-1] else 0
-            bounds.append(max(int(np.searchsorted(ends, before + _RECORDS, side="right")), bounds[-1] + 1))
+            bounds.append(max(int(np.searchsorted(ends, before + some, side="right")), bounds[-1] + 1))
         ranges = list(pairwise(bounds))
 
         def work(number: int) -> int:
