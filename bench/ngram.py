@@ -34,18 +34,10 @@ import common
 from processes import CORES, Took, alternate, core_counts, measure, median, on_cores, output_of, table, yes
 from texts import MILLION, first_words, n_words, wiki
 
+from rnnlm.cli.ngram import SMOOTHINGS
+
 ORDER = 5
 BOUND = "300M"
-SMOOTHINGS = (
-    "modified-kneser-ney",
-    "kneser-ney",
-    "witten-bell",
-    "good-turing",
-    "absolute",
-    "additive",
-    "stupid-backoff",
-    "maximum-likelihood",
-)
 PRINT_SIZES = """
 import sys
 from rnnlm.io import load
