@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -153,28 +154,41 @@ def speed(place: Path, o) -> None:
 
 
 def threads(place: Path, o) -> None:
+    """Of every run the ratios of what it took, one after another, as the machine may change its pace; their medians."""
     text = wiki()
     ids = encoded(text, first_words(text, (o.words or PART) * MILLION, place))
     rows = []
     for name, size in SPEED:
         if name not in (o.objectives or OBJECTIVES):
             continue
-        kinds = {False: Training(ids, name, size), True: Training(ids, name, size, deterministic=True)}
-        took = {(kind, n): [] for kind in kinds for n in core_counts()}
+        free, lanes = Training(ids, name, size), Training(ids, name, size, deterministic=True)
+        others = [Training(ids, name, size) for _ in range(max(core_counts()) - 1)]
+        took = {(kind, n): [] for kind in ("free", "lanes", "apart") for n in core_counts()}
         for _ in range(o.runs):
-            for (kind, n), seconds in took.items():
+            for n in core_counts():
                 with on_cores(n):
-                    seconds.append(kinds[kind].seconds(n))
-        one = statistics.median(took[False, 1])
+                    took["free", n].append(free.seconds(n))
+                    took["lanes", n].append(lanes.seconds(n))
+                    took["apart", n].append(at_once([free, *others[: n - 1]]) if n > 1 else took["free", n][-1])
         for n in core_counts():
-            free, lanes = (statistics.median(took[kind, n]) for kind in kinds)
-            rates = [f"{ids.n_words / seconds / 1e6:.3f}" for seconds in (free, lanes)]
-            rows.append(
-                [OBJECTIVES[name].title, size, n, rates[0], f"{one / free:.2f}", rates[1], f"{lanes / free:.2f}"]
-            )
-    header = ["", "d", "threads", "M words/s", "to one thread", "--deterministic", "its time to the other's"]
-    table(header, rows)
-    print(f"\n{ids.n_words:,} words")
+            pairs = {kind: zip(took["free", 1], took[kind, n], strict=True) for kind in ("free", "apart")}
+            speedup = statistics.median(one / more for one, more in pairs["free"])
+            limit = statistics.median(n * one / more for one, more in pairs["apart"])
+            cost = statistics.median(
+                more / less for less, more in zip(took["free", n], took["lanes", n], strict=True)
+            )  # fmt: skip
+            rates = [f"{ids.n_words / statistics.median(took[kind, n]) / 1e6:.3f}" for kind in ("free", "lanes")]
+            cells = [rates[0], f"{speedup:.2f}", f"{limit:.2f}", rates[1], f"{cost:.2f}"]
+            rows.append([OBJECTIVES[name].title, size, n, *cells])
+    header = ["M words/s", "to one thread", "separate runs", "--deterministic", "its time to the other's"]
+    table(["", "d", "threads", *header], rows)
+    print(f"\n{ids.n_words:,} words; separate runs: so many of one thread each at once, with nothing in common")
+
+
+def at_once(trainings: list[Training]) -> float:
+    """Seconds until all have made a pass with one thread."""
+    with ThreadPoolExecutor(len(trainings)) as pool:
+        return max(pool.map(Training.seconds, trainings))
 
 
 def scaling(place: Path, o) -> None:
