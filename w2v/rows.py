@@ -265,7 +265,7 @@ def add_part(y, y0, c, c0, step, m, rows, r0, n, column, size):
     sum_part(y, y0, y, y0, c, c0, step, m, rows, r0, n, column, size)
 
 
-WIDE = 13  # vectors: from here on rows are summed by two, ``TWO`` vectors at a time
+WIDE = 13  # vectors: of longer rows two are summed at once, ``TWO`` vectors at a time
 TWO = 6  # two rows of 6 sums, two factors and a part of a row are what 16 registers can hold
 
 
