@@ -34,15 +34,21 @@ def anonymous(shape: tuple[int, ...], dtype) -> np.ndarray:
 
 
 def discard(array: np.ndarray) -> None:
-    """Give the pages that lie in this part of an ``anonymous`` array back; what was in them is lost."""
+    """Give the pages that lie in this part of an ``anonymous`` or mapped array back; what was in them is lost.
+
+    A file loses it, too, and its place on the disk, where the array is writable and shared, and the system can.
+    """
     mapping = mapping_of(array)
-    if mapping is None or not hasattr(mmap, "MADV_DONTNEED") or not array.size:
+    if mapping is None or not hasattr(mapping, "madvise") or not array.size:
         return
     first, end = _place(mapping, array)
     first, end = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE, end // mmap.PAGESIZE * mmap.PAGESIZE
-    if end > first:
-        with suppress(OSError, ValueError):
-            mapping.madvise(mmap.MADV_DONTNEED, first, end - first)
+    if end <= first:
+        return
+    for advice in ("MADV_REMOVE", "MADV_DONTNEED"):  # of no file, the first is refused
+        with suppress(OSError, ValueError, AttributeError):
+            mapping.madvise(getattr(mmap, advice), first, end - first)
+            return
 
 
 def give_back(array: np.ndarray) -> None:

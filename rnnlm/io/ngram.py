@@ -99,9 +99,9 @@ def save(lm, path: str | os.PathLike, *, consume: bool = False) -> None:
     }
 
     def written(block: np.ndarray) -> None:
-        if lm.arena is not None and lm.arena.spill:
-            lm.arena.drop()
-        elif consume:
+        if consume:
             discard(block)
+        elif lm.arena is not None:
+            lm.arena.drop()
 
     write_tensors(path, FORMAT, FORMAT_VERSION, metadata, tensors, written)

@@ -6,6 +6,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -27,37 +28,59 @@ def _exceeds(limit: int) -> bool:
 
 
 class Rows:
-    """A growing array (n, columns) uint32.  ``data``: its rows, once all were added."""
+    """A growing array (n, columns) uint32.
+
+    Places are taken one after another; rows may be put there in any order and by several threads at once.
+    """
 
     def __init__(self, columns: int, capacity: int, file=None, refused: Callable[[OSError], Exception] | None = None):
-        self._file, self._refused, self._columns, self.size = file, refused, columns, 0
+        self._file, self._refused, self.columns, self.size = file, refused, columns, 0
         # pages that are never written take no memory: the capacity may be far too large
-        self.data = anonymous((capacity if file is None else 0, columns), np.uint32)
+        self._data = anonymous((capacity if file is None else 0, columns), np.uint32)
 
     @property
     def in_memory(self) -> bool:
         return self._file is None
 
-    def write(self, rows: np.ndarray) -> None:
-        """Append rows to the file."""
-        try:
-            self._file.write(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
-        except OSError as error:
-            raise self._refused(error) from error
+    def take(self, n: int) -> int:
+        """The place of the first of n more rows."""
+        self.size += n
+        return self.size - n
+
+    @contextmanager
+    def put(self, start: int, n: int) -> Iterator[tuple[np.ndarray, int]]:
+        """Gives the array that the n rows at this place are to be written to, and from where on."""
+        if self._file is None:
+            yield self._data, start
+            return
+        rows = np.empty((n, self.columns), np.uint32)
+        yield rows, 0
+        self._write(rows, start)
+
+    def first(self, n: int) -> np.ndarray:
+        """(n, columns) view: the first rows, in memory."""
+        return self._data[:n]
 
     def close(self, sentinel: tuple[int, ...]) -> np.ndarray:
         """Add the last row; all rows, writable."""
         if self._file is None:
-            self.data[self.size] = sentinel
-            self.data = self.data[: self.size + 1]
-            return self.data
-        self.write(np.array([sentinel], np.uint32))
+            self._data[self.size] = sentinel
+            self._data = self._data[: self.size + 1]
+            return self._data
+        self._write(np.array([sentinel], np.uint32), self.size)
         try:
-            self._file.flush()
-            self.data = np.memmap(self._file, np.uint32, "r+").reshape(-1, self._columns)
+            return np.memmap(self._file, np.uint32, "r+").reshape(-1, self.columns)
         except OSError as error:
             raise self._refused(error) from error
-        return self.data
+
+    def _write(self, rows: np.ndarray, start: int) -> None:
+        left, offset = rows.reshape(-1).view(np.uint8).data, start * self.columns * rows.itemsize
+        try:
+            while len(left):
+                written = os.pwrite(self._file.fileno(), left, offset)
+                left, offset = left[written:], offset + written
+        except OSError as error:
+            raise self._refused(error) from error
 
 
 class Arena:

@@ -411,6 +411,6 @@ def unmark(nodes, column):
             values[i, column] = BLANK
             if column == PROB:
                 values[i, column + 1] = 0.0
-        else:
-            values[i, column] = min(values[i, column], np.float32(0.0)) + np.float32(0.0)
-        nodes[i, WORD] &= _MASK
+            nodes[i, WORD] &= _MASK
+        elif values[i, column] >= 0:  # few: what is not written need not go to a file again
+            values[i, column] = 0.0  # nor negative

@@ -49,7 +49,8 @@ class CountedTrie:
     """nodes as in ``Trie``, with the count of each n-gram in the place of its log10 probability.
 
     The last column of ``nodes[0]`` and of the middle orders is 0.  ``internal`` (V + 1,): ``internal_ids``.
-    ``arena``: where the arrays live.
+    ``arena``: where the arrays live.  ``continuation``: the count of an n-gram of a middle order is the number of
+    different words before it, unless nothing comes before it.
 
     records (R,) uint32: all histories in the order of the trie, with the word that follows each (NONE: no
     word does) in the lowest 24 bits, then in 4 bits how many of its words, the newest first, a history
@@ -62,6 +63,7 @@ class CountedTrie:
     arena: Arena
     records: np.ndarray
     record_starts: np.ndarray
+    continuation: bool = False
 
     @property
     def order(self) -> int:
@@ -87,6 +89,7 @@ def count_ids(
     arena: Arena | None = None,
     batch: int | None = None,
     records: bool = True,
+    continuation: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> CountedTrie:
     """Count the n-grams of orders 1 to N of a text in memory or mapped.
@@ -94,7 +97,7 @@ def count_ids(
     ids (n,) int32, 0 a sentence end, -1 a gap: no n-gram crosses it.  They are overwritten.
     ``rename`` (V,) int64: the ids in the result, where they are not those of the text; 0 stays 0.
     ``batch``: positions that are held at a time (all).  ``records``: False if they are not needed, they are
-    empty then.  ``progress`` gets numbers of positions done.
+    empty then.  ``continuation``: as in the result.  ``progress`` gets numbers of positions done.
     """
     arena = arena or Arena()
     internal = internal_ids(n_words)
@@ -106,8 +109,11 @@ def count_ids(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda span: to_internal(text[span[0] : span[1]], new), spans))
         plan = _Plan(text, internal, pool, spans)
-        store = _sort_all(text, plan, order, pool, threads, arena, batch or text.size, records, progress)
-    return store.finished(internal, plan.n_sentences, plan.word_counts)
+        sorters = [Sorter(order, plan.bits, plan.largest, continuation=continuation) for _ in range(threads)]
+        store = _sort_all(text, plan, sorters, pool, arena, batch or text.size, records, progress)
+    counted = store.finished(internal, plan.n_sentences, plan.word_counts)
+    counted.continuation = continuation
+    return counted
 
 
 def count_rows(
@@ -156,7 +162,7 @@ def _sort_rows(rows: np.ndarray, n_ids: int, threads: int, store: _Store, sort: 
         shards.append((lo, hi))
         lo = hi
     largest = max((hi - lo for lo, hi in shards), default=0)
-    sorters = [Sorter(order, bits, largest, True) for _ in range(threads)]
+    sorters = [Sorter(order, bits, largest, staged=True) for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
         _in_turns(pool, sorters, shards, lambda sorter, lo, hi: sort(sorter, by_word[lo:hi]), store)
     return counts
@@ -197,6 +203,7 @@ class _Plan:
         self.word_counts = word_counts
         self.sizes = per_span.sum(axis=0)
         self.per_span = per_span
+        self.largest = int(self.sizes.max())
 
     def batches(self, limit: int) -> list[tuple[int, int]]:
         """Ranges of shards that have at most ``limit`` positions each (or are one shard)."""
@@ -231,13 +238,15 @@ def words_per_key(bits: int) -> int:
 
 
 class Sorter:
-    """The scratch of one thread: sorts the records of a shard and makes their nodes (``sizes``, ``words``, ``put``).
+    """The scratch of one thread: sorts the records of a shard and makes their nodes (``sizes``, ``words``, ``nodes``).
 
-    ``staged``: the nodes are made as soon as the records are sorted, and only copied to where they belong.
+    ``staged``: the nodes are made by ``rows``, and only copied to where they belong.  ``continuation``: as in
+    ``CountedTrie``.
     """
 
-    def __init__(self, order: int, bits: int, largest: int, staged: bool):
-        self.order, self.bits, self.per_key, self._staged = order, bits, words_per_key(bits), staged
+    def __init__(self, order: int, bits: int, largest: int, *, staged: bool = False, continuation: bool = False):
+        self.order, self.bits, self.per_key = order, bits, words_per_key(bits)
+        self._staged, self._continuation = staged, continuation
         n_keys = -(-order // self.per_key)
         self._keys = np.empty((largest, n_keys), np.uint64)
         self._pairs, self._other, self._third = (np.empty((largest, 2), np.uint64) for _ in range(3))
@@ -260,18 +269,17 @@ class Sorter:
         gather(text, positions, eos, *shape, self._keys, self._pairs, self.following)
         self._sort(positions.size)
         self._emit_words()
-        if self._staged:
-            for m in range(self.order - 1, 0, -1):
-                self._emit(m, 0, self._stage[m], 0)
 
-    def put(self, outs: list[np.ndarray], first_children: list[int], starts: list[int]) -> None:
-        """Make the nodes of orders 2 to N in ``outs``, from ``starts`` on; their children are at ``first_children``."""
-        for m in range(self.order - 1, 0, -1):
-            place = first_children[m - 1], outs[m - 1], starts[m - 1]
-            if self._staged:
-                place_nodes(self._stage[m], int(self.sizes[m]), *place)
-            else:
-                self._emit(m, *place)
+    def nodes(self, n: int, first_child: int, out: np.ndarray, start: int) -> None:
+        """Make the nodes of order n >= 2 at out[start:]; their children begin at first_child.
+
+        For all orders, the longest first: what is known of one is where the nodes of the next have their children.
+        """
+        if self._staged:
+            place_nodes(self._stage[n - 1], int(self.sizes[n - 1]), first_child, out, start)
+            return
+        shape = (self.n, n - 1, self.sizes, self._continuation, self.order, self.bits, self.per_key)
+        emit(*shape, self._columns, self._common, self._length, self._below, first_child, out, start)
 
     def histories(self, rows: np.ndarray, following: np.ndarray) -> None:
         """Sort histories (n, N), newest words first; ``following`` (n,) are the words after them."""
@@ -306,23 +314,17 @@ class Sorter:
         shape = (self.n, self.order, self.bits, self.per_key)
         emit_words(*shape, self._columns, self._common, self._length, self._stage[0])
 
-    def _emit(self, m: int, first_child: int, out: np.ndarray, start: int) -> None:
-        shape = (self.n, m, int(self.sizes[m]), self.order, self.bits, self.per_key)
-        emit(*shape, self._columns, self._common, self._length, self._below, first_child, out, start)
 
-
-def _sort_all(text, plan: _Plan, order, pool, threads, arena, limit, keep_records, progress) -> _Store:
-    n_records = int(plan.sizes.sum())
+def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep_records, progress) -> _Store:
+    n_records, order = int(plan.sizes.sum()), sorters[0].order
     rows = [arena.rows(2 if n == order else 4, n_records + 2) for n in range(2, order + 1)]
     store = _Store(plan.n_ids, rows, arena.rows(1, n_records + 1) if keep_records else None, arena)
     batches = plan.batches(limit)
     most = max(int(plan.sizes[lo:hi].sum()) for lo, hi in batches)
     if keep_records and store.records.in_memory and len(batches) == 1:
-        positions = store.records.data[:most, 0]  # a shard's records take the place of its positions
+        positions = store.records.first(most)[:, 0]  # a shard's records take the place of its positions
     else:
         positions = np.empty(most, np.uint32)
-    largest = int(plan.sizes.max())
-    sorters = [Sorter(order, plan.bits, largest, arena.spill) for _ in range(threads)]
     for lo, hi in batches:
         starts = plan.positions(text, lo, hi, pool, positions)
         shards = [(a, b) for a, b in pairwise(starts.tolist()) if b > a]
@@ -367,35 +369,22 @@ class _Store:
 
     def take(self, sorter: Sorter) -> tuple[list[int], int, bool]:
         """Where the next shard's nodes (orders 2 to N) and records go; for the shards in order, one at a time."""
-        starts = [row.size for row in self.rows]
-        for row, size in zip(self.rows, sorter.sizes[1:].tolist(), strict=False):
-            row.size += size
+        starts = [row.take(size) for row, size in zip(self.rows, sorter.sizes[1:].tolist(), strict=False)]
         words = sorter.words
         first, last = words[[0, -1], WORD].tolist()
         same_word, self._last_word = first == self._last_word, last
         place_unigrams(words, len(words), starts[0] if starts else 0, self.unigrams)
-        if self.rows and self.arena.spill:
-            sizes = sorter.sizes[1 : len(starts) + 1].tolist()
-            outs = [np.empty((n, row.data.shape[1]), np.uint32) for n, row in zip(sizes, self.rows, strict=True)]
-            sorter.put(outs, [*starts[1:], 0], [0] * len(starts))
-            for row, out in zip(self.rows, outs, strict=True):
-                row.write(out)
-        record = 0
-        if self.records is not None:
-            record = self.records.size
-            self.records.size += sorter.n
-            if not self.records.in_memory:
-                out = np.empty(sorter.n, np.uint32)
-                sorter.write_records(same_word, out)
-                self.records.write(out)
-        return starts, record, same_word
+        return starts, 0 if self.records is None else self.records.take(sorter.n), same_word
 
     def put(self, sorter: Sorter, starts: list[int], record: int, same_word: bool) -> None:
         """Put a shard's nodes and records where ``take`` said."""
-        if self.rows and not self.arena.spill:
-            sorter.put([row.data for row in self.rows], [*starts[1:], 0], starts)
-        if self.records is not None and self.records.in_memory:
-            sorter.write_records(same_word, self.records.data[record : record + sorter.n, 0])
+        first_children = [*starts[1:], 0]
+        for n in range(len(starts) + 1, 1, -1):
+            with self.rows[n - 2].put(starts[n - 2], int(sorter.sizes[n - 1])) as place:
+                sorter.nodes(n, first_children[n - 2], *place)
+        if self.records is not None:
+            with self.records.put(record, sorter.n) as (out, start):
+                sorter.write_records(same_word, out[start : start + sorter.n, 0])
 
     def finished(self, internal: np.ndarray, n_sentences: int, record_counts: np.ndarray) -> CountedTrie:
         """All that was put, with ``<s>``; record_counts (ids,): of the records, by their newest words."""

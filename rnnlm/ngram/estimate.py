@@ -16,6 +16,7 @@ from itertools import pairwise, repeat
 
 import numpy as np
 
+from corpora.mapping import discard
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.assign import (
     EPSILON,
@@ -47,7 +48,6 @@ from rnnlm.ngram.smoothing import MAX_COUNT, METHODS, STUPID, Options, Rule
 from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, WORD, ZERO, Trie
 
 _WORTH_THREADS = 1 << 17  # records
-_PIECE = 1 << 18  # rows
 _WORDS = 1 << 10  # words whose places are looked up, each in a page of its own, before pages are given back
 _RECORDS = 1 << 20  # that are gone through at a time where memory is bounded
 
@@ -84,16 +84,13 @@ def estimate(
     nodes, order, arena = counted.nodes, counted.order, counted.arena
     n_words = counted.internal.size - 1
     firsts = _start_records(counted)
-    if method.continuation:
-        continuation_counts(nodes[0], True)
-        for n in range(2, order):
-            for part in arena.pieces(len(nodes[n - 1]) - 1):
-                continuation_counts(nodes[n - 1][part.start : part.stop + 1], False)
     rules, histograms = [], []
     for n in range(1, order + 1):
         histogram = np.zeros(max(MAX_COUNT, *options.gt_max) + 2, np.int64)
-        counts = counted.counts(n)[FIRST_WORD if n == 1 else 0 :]
-        for part in arena.pieces(counts.size):
+        counts = counted.counts(n)
+        for part in arena.pieces(counts.size) if n > 1 else [slice(FIRST_WORD, counts.size)]:
+            if method.continuation and n < order and not (counted.continuation and n > 1):
+                continuation_counts(nodes[n - 1][part.start : part.stop + 1])
             count_counts(counts[part], histogram)
         histogram[0] = 0
         histograms.append(histogram)
@@ -105,12 +102,16 @@ def estimate(
     may_drop = not exact and any(map(_may_drop, rules, mins, repeat(kenlm)))
     marks: list[tuple[np.ndarray, np.ndarray]] = []
     any_dropped = False
+    # of the columns that are read in no order; pages are had once for all orders
+    copies = np.empty((2, max(map(len, nodes)) if arena.spill else 0), np.uint32)
     with ThreadPoolExecutor(threads) as pool:
         for n, rule in enumerate(rules, 1):
             if n == 1:
                 _unigrams(nodes[0], rule, mins[0], n_words, exact, kenlm and rule.interpolate)
             else:
-                order_n = _Order(counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts, may_drop)
+                order_n = _Order(
+                    counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts, may_drop, copies
+                )
                 any_dropped |= order_n.run(pool, threads)
                 marks.append((order_n.dropped, order_n.histories))
             if progress is not None:
@@ -120,8 +121,7 @@ def estimate(
             for n in range(order, 1, -1):
                 nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
         for n in range(1, order + 1):
-            for part in arena.pieces(len(nodes[n - 1]) - 1):
-                _finish(nodes[n - 1][part], count_column(counted, n), exact, pool, threads)
+            _finish(nodes[n - 1][:-1], count_column(counted, n), exact, arena, pool, threads)
     if kenlm:
         nodes[0].view(np.float32)[START, PROB] = 0.0  # as lmplz writes it: what begins every sentence is certain
     trie = Trie(nodes, counted.internal)
@@ -178,20 +178,20 @@ def _unigrams(unigrams, rule: Rule, min_count: int, n_words: int, exact: bool, k
         probs[:, BACKOFF] = 1.0
 
 
-def _finish(nodes: np.ndarray, column: int, exact: bool, pool, threads: int) -> None:
+def _finish(nodes: np.ndarray, column: int, exact: bool, arena: Arena, pool, threads: int) -> None:
     """Logarithms, where they were not taken yet, and marks removed."""
 
-    def work(number: int) -> None:
-        for lo in range(number * _PIECE, len(nodes), threads * _PIECE):
-            part = nodes[lo : lo + _PIECE]
+    def work(bounds: tuple[int, int]) -> None:
+        own = nodes[slice(*bounds)]
+        for part in arena.pieces(len(own)):
             if exact:
-                take_logs(part, column, 0.0)
+                take_logs(own[part], column, 0.0)
                 if column == PROB:
-                    take_logs(part, BACKOFF, np.inf)
+                    take_logs(own[part], BACKOFF, np.inf)
             else:
-                unmark(part, column)
+                unmark(own[part], column)
 
-    list(pool.map(work, range(threads)))
+    list(pool.map(work, pairwise(np.linspace(0, len(nodes), threads + 1).astype(np.int64).tolist())))
 
 
 def _mark_dropped(nodes: list[np.ndarray], marks: list[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -242,9 +242,9 @@ class _Order:
 
     def __init__(
         self, counted: CountedTrie, n: int, rule: Rule, min_count: int, exact: bool, kenlm: bool, firsts: np.ndarray,
-        may_drop: bool,
+        may_drop: bool, copies: np.ndarray,
     ):  # fmt: skip
-        self.counted, self.n, self.firsts = counted, n, firsts
+        self.counted, self.n, self.firsts, self._copies = counted, n, firsts, copies
         self.nodes, self.upper = counted.nodes[n - 1], counted.nodes[n - 2]
         self.n_ids = len(counted.nodes[0]) - 1
         self.dropped = np.zeros(len(self.nodes) - 1 if may_drop else 0, np.uint8)
@@ -259,7 +259,7 @@ class _Order:
         """Estimate; whether any n-gram was left out."""
         threads = threads if self.counted.record_starts[-1] >= _WORTH_THREADS else 1
         column = count_column(self.counted, self.n)
-        with _columns(self.counted.arena, self.nodes, column, self.upper) as (counts, lower, backoffs):
+        with _columns(self.counted.arena, self.nodes, column, self.upper, self._copies) as (counts, lower, backoffs):
             backoffs[:] = 1.0 if self.rule.exact else 0.0  # of histories that nothing follows
             columns = Columns(counts, counts.view(np.float32), lower, backoffs, self.dropped, self.histories)
             return (self._bigrams if self.n == 2 else self._longer)(pool, threads, columns) > 0
@@ -343,21 +343,25 @@ class _Order:
 
 
 @contextmanager
-def _columns(arena: Arena, nodes: np.ndarray, column: int, upper: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+def _columns(
+    arena: Arena, nodes: np.ndarray, column: int, upper: np.ndarray, copies: np.ndarray
+) -> Iterator[tuple[np.ndarray, ...]]:
     """The counts of ``nodes``, the probabilities of ``upper`` and its back-off weights, to be overwritten.
 
-    Views, or where nodes live in files copies in memory, which are written back: they are read in no order.
+    Views, or where nodes live in files ``copies`` (2, > rows) uint32, which are written back: they are read in no
+    order.
     """
     views = nodes[:-1, column], upper.view(np.float32)[:-1, PROB], upper.view(np.float32)[:-1, BACKOFF]
     if not arena.spill:
         yield views
         return
-    copies = [np.empty(view.size, view.dtype) for view in views[:2]]
-    for view, copy in zip(views, copies, strict=False):
+    counts, lower = copies[0, : views[0].size], copies[1, : views[1].size].view(np.float32)
+    for view, copy in zip(views, (counts, lower), strict=False):
         for part in arena.pieces(view.size):
             copy[part] = view[part]
     backoffs = arena.zeros(views[2].size, np.float32)
-    yield *copies, backoffs
-    for view, copy in ((views[0], copies[0]), (views[2], backoffs)):
+    yield counts, lower, backoffs
+    for view, copy in ((views[0], counts), (views[2], backoffs)):
         for part in arena.pieces(view.size):
             view[part] = copy[part]
+    discard(backoffs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import exact_kernel
-from rnnlm.ngram.trie import CHILD, FIRST_WORD, PROB, WORD
+from rnnlm.ngram.trie import CHILD, PROB, WORD
 
 DROPPED = np.uint32(1 << 31)  # a mark in WORD: the n-gram is left out
 _U = np.uint64
@@ -56,11 +56,12 @@ def by_context(first_word, unigrams, bigrams, lo, places, rows, words):
 
 
 @exact_kernel
-def continuation_counts(nodes, unigrams):
-    """Replace each count by the number of different words before the n-gram; what begins with <s> keeps its own."""
+def continuation_counts(nodes):
+    """Replace each count but the last by the number of different words before the n-gram; what begins a sentence
+    keeps its own."""
     for k in range(_U(nodes.shape[0] - 1)):
         children = nodes[k + _U(1), CHILD] - nodes[k, CHILD]
-        if children > np.uint32(0) and not (unigrams and k < _U(FIRST_WORD)):
+        if children > np.uint32(0):
             nodes[k, PROB] = children
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from corpora.errors import CorpusError
 from corpora.inputs import expand, text_size
+from corpora.mapping import discard
 from corpora.processors import available
 from corpora.stream import TokenStream, encode
 from corpora.system import available_memory
@@ -25,6 +26,7 @@ from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse, with_un
 UNKS = ("word", "kenlm")
 _BASE = 180 << 20  # bytes: Python, NumPy and the compiled kernels, vocabulary tables
 _MIN_SCRATCH = 24 << 20
+_A_THREAD = 48 << 20  # bytes beyond those that a thread takes, at most: its own records and tables of words
 
 
 def estimate_model(
@@ -69,7 +71,7 @@ def estimate_model(
     else:
         vocab, counted, n_tokens = count_texts(
             texts, order, unk=unk, vocab_file=vocab_file, tokenizer=tokenizer, memory=memory, budget=budget,
-            threads=threads, tmp=tmp, say=say, progress=step,
+            threads=threads, tmp=tmp, say=say, progress=step, continuation=METHODS[smoothing].continuation,
         )  # fmt: skip
         arena = counted.arena
     trie, reports = estimate(
@@ -77,6 +79,7 @@ def estimate_model(
         warn=lambda line: say(f"Warning: {line}"),
         progress=step("estimating", sum(len(nodes) for nodes in counted.nodes)),
     )  # fmt: skip
+    discard(counted.records)
     if prune:
         from rnnlm.ngram.prune import prune as remove
 
@@ -130,12 +133,13 @@ def count_texts(
     say: Callable[[str], None] = lambda line: None,
     progress: Callable = lambda what, total: lambda n: None,
     backwards: bool = False,
+    continuation: bool = False,
 ) -> tuple[Vocab, CountedTrie, int]:
     """The vocabulary (with ``<unk>``), the counts of all n-grams, and the number of tokens of texts.
 
     ``backwards``: the text is counted from its end, so that paths in the trie go from the oldest word to the
     newest; START is then ``</s>``, and the vocabulary's ``</s>`` stands for ``<s>``.  Internal ids of the
-    other words ascend as their bytes do.
+    other words ascend as their bytes do.  ``continuation``: as in ``CountedTrie``.
     """
     budget = budget or memory or _free_memory()
     given = None if vocab_file is None else with_unk(Vocab.read(vocab_file))
@@ -167,8 +171,9 @@ def count_texts(
             reverse(stream.ids[:-1])  # the last one ends the last sentence, now the first one
         counted = count_ids(
             stream.ids, len(vocab), order, rename=rename, threads=threads, arena=arena, batch=batch,
-            records=not backwards, progress=progress("counting", n),
+            records=not backwards, continuation=continuation, progress=progress("counting", n),
         )  # fmt: skip
+        discard(stream.ids)
         return vocab, counted, n
 
 
@@ -206,7 +211,7 @@ def _plan_memory(n: int, order: int, memory: int | None, budget: int, threads: i
     say(f"n-grams go to files in {directory}: up to {need / 1e9:.1f} GB")
     _check_space(directory, need)
     arena = Arena(True, tmp, budget - (64 << 20))
-    return max(available // 32, 1 << 16), arena, 1 if available < (400 << 20) else threads
+    return max(available // 32, 1 << 16), arena, min(threads, max(available // _A_THREAD, 1))
 
 
 def _check_space(directory: str, need: int) -> None:

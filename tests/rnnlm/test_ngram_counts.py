@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,6 +67,17 @@ def random_ids(seed: int, n: int, n_words: int, gaps: float = 0.02) -> np.ndarra
 def test_the_nodes_are_the_n_grams_of_the_text_with_their_counts(text, order):
     ids, n_words = text
     assert walk(count_ids(ids.copy(), n_words, order)) == brute_counts(ids, n_words, order)
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts(), st.integers(1, 6))
+@example((np.array([1, 2, 0, 2, 0], np.int32), 3), 3)  # words after <s>, and gaps: nothing comes before
+def test_continuation_counts_are_numbers_of_different_words_before(text, order):
+    ids, n_words = text
+    expected = brute_counts(ids, n_words, order)
+    for shorter, longer in pairwise(expected[1:]):
+        shorter.update({key: n - shorter[key] for key, n in Counter(key[:-1] for key in longer).items()})
+    assert walk(count_ids(ids.copy(), n_words, order, continuation=True)) == expected
 
 
 def test_counts_by_hand():

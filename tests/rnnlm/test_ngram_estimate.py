@@ -184,7 +184,7 @@ def test_threads_pieces_and_files_give_the_same_bytes(smoothing, unk, monkeypatc
         with monkeypatch.context() as patch:
             patch.setattr(counts_module, "SHARD", 50)
             patch.setattr(counts_module, "_WORTH_THREADS", 1)
-            for name, value in (("_WORTH_THREADS", 1), ("_PIECE", 30), ("_WORDS", 3), ("_RECORDS", 50)):
+            for name, value in (("_WORTH_THREADS", 1), ("_WORDS", 3), ("_RECORDS", 50)):
                 patch.setattr(estimate_module, name, value)
             assert bits(model_of(sentences, **recipe)) == bits(whole)
             assert bits(model_of(sentences, **recipe, threads=3)) == bits(whole)

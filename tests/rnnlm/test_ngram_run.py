@@ -12,6 +12,7 @@ from corpora.perplexity import evaluate
 from corpora.stream import encode
 from corpora.tokenize import get_tokenizer
 from corpora.vocab import UNK, Vocab
+from rnnlm.io import save
 from rnnlm.ngram import run
 from rnnlm.ngram.run import check_options, count_texts, estimate_model
 from rnnlm.ngram.smoothing import METHODS, Options
@@ -117,9 +118,21 @@ def test_with_files_instead_of_memory_the_model_is_the_same_bytes(text, smoothin
     assert list(tmp_path.iterdir()) == []  # the files have no names: nothing stays behind
 
 
-def test_threads_and_pruning_leave_bounded_memory_alone(text):
-    whole = estimate_model([text], order=3, prune=1e-4, threads=1)
-    assert bits(estimate_model([text], order=3, prune=1e-4, threads=3, memory=215 * MIB)) == bits(whole)
+@pytest.mark.parametrize("smoothing", ["modified-kneser-ney", "good-turing"])
+def test_threads_and_pruning_leave_bounded_memory_alone(text, smoothing, monkeypatch):
+    whole = estimate_model([text], order=4, smoothing=smoothing, prune=1e-4, threads=1)
+    monkeypatch.setattr("rnnlm.ngram.counts._WORTH_THREADS", 1)
+    monkeypatch.setattr("rnnlm.ngram.counts.SHARD", 64)  # positions: many shards take turns
+    monkeypatch.setattr("rnnlm.ngram.run._A_THREAD", 1 << 20)
+    bounded = estimate_model([text], order=4, smoothing=smoothing, prune=1e-4, threads=3, memory=215 * MIB)
+    assert bits(bounded) == bits(whole)
+
+
+@pytest.mark.parametrize("memory", [None, 215 * MIB])
+def test_a_model_that_is_consumed_while_it_is_written_is_the_same_file(text, memory, tmp_path):
+    for name, consume in (("kept", False), ("consumed", True)):
+        save(estimate_model([text], order=3, memory=memory), tmp_path / name, consume=consume)
+    assert (tmp_path / "consumed").read_bytes() == (tmp_path / "kept").read_bytes()
 
 
 def test_a_model_in_files_scores_and_predicts_like_one_in_memory(text):
