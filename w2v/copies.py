@@ -94,58 +94,56 @@ def copy_rows(matrix, words, n_words, out):
 
 
 @kernel
-def count_lanes(words, n_words, hits, lanes, all_hits):
-    """Count how many lanes have each row, and how often it occurs in all of them."""
-    for i in range(n_words):
-        lanes[words[i]] += 1
-        all_hits[words[i]] += hits[i]
+def collect(words, n_words, hits, first, slots, n_rows, rows, copies, n_copies, all_hits):
+    """Add the rows that a lane has copies of, from row ``first`` on, to a list; returns how long it is then.
 
-
-@kernel
-def share_of(n_lanes, hits, rate):
-    """The part of each lane's change that is added to a row."""
-    return 1.0 / (1.0 + (n_lanes - 1) * (1.0 - exp(-rate * hits / n_lanes)))
-
-
-@kernel
-def part_of_row(row, n_parts):
-    """Which of at most 64 parts a row belongs to: neighbours to different ones.  A remainder would take longer."""
-    return ((np.int64(row) & 63) * n_parts) >> 6
-
-
-@kernel
-def merge(matrix, words, n_words, copy, lanes, all_hits, rate, part, n_parts):
-    """Bring a lane's rows that belong to a part (``part_of_row``) into the matrix.
-
-    lanes (V,) int32: how many lanes have a row; that becomes negative with the first one, which sets the row to
-    (1 - c share) row + share copy.
+    slots (V,) int32: where in the list a row is, -1 if nowhere.  By place in the list: rows (V,) int32, the row;
+    copies (V, LANES) int32, where copies of it are, unused ones the row itself; n_copies (V,) int32; all_hits (V,)
+    float32: how often it occurs in all lanes.
     """
-    width, rows, copies = matrix.shape[1], pointer(matrix), pointer(copy)
     for i in range(n_words):
-        if i + _AHEAD < n_words and part_of_row(words[i + _AHEAD], n_parts) == part:
-            ask_for_row(rows, np.int64(words[i + _AHEAD]) * width, width)
-            ask_for_row(copies, (i + _AHEAD) * width, width)
         word = words[i]
-        if part_of_row(word, n_parts) != part:
-            continue
-        n_lanes = abs(lanes[word])
-        if n_lanes == 1:
-            for k in range(width):
-                matrix[word, k] = copy[i, k]
-            continue
-        share = share_of(np.float64(n_lanes), np.float64(all_hits[word]), rate)
-        left = scalar(matrix, 1.0 - n_lanes * share if lanes[word] > 0 else 1.0)
-        lanes[word] = -n_lanes
-        factor = scalar(matrix, share)
-        for k in range(width):
-            matrix[word, k] = left * matrix[word, k] + factor * copy[i, k]
+        slot = slots[word]
+        if slot < 0:
+            slot = np.int32(n_rows)
+            slots[word], rows[slot] = slot, word
+            for c in range(copies.shape[1]):
+                copies[slot, c] = word
+            n_copies[slot], all_hits[slot] = 0, np.float32(0.0)
+            n_rows += 1
+        copies[slot, n_copies[slot]] = first + i
+        n_copies[slot] += 1
+        all_hits[slot] += hits[i]
+    return n_rows
 
 
 @kernel
-def clear(words, n_words, lanes, all_hits):
-    for i in range(n_words):
-        lanes[words[i]] = 0
-        all_hits[words[i]] = np.float32(0.0)
+def share_of(n_copies, hits, rate):
+    """The part of each copy's change that is added to a row."""
+    return 1.0 / (1.0 + (n_copies - 1) * (1.0 - exp(-rate * hits / n_copies)))
+
+
+@kernel
+def merge(matrix, start, stop, slots, rows, copies, n_copies, all_hits, rate):
+    """Bring the copies of the rows start to stop of a list (``collect``) together; they are in no list then.
+
+    A row becomes (1 - c share) row + share (the sum of its c copies).
+    """
+    width, at = matrix.shape[1], pointer(matrix)
+    for j in range(start, stop):
+        if j + _AHEAD < stop:
+            ask_for_row(at, np.int64(rows[j + _AHEAD]) * width, width)
+            for c in range(copies.shape[1]):
+                ask_for_row(at, np.int64(copies[j + _AHEAD, c]) * width, width)
+        row, n = rows[j], n_copies[j]
+        slots[row] = NONE
+        share = share_of(np.float64(n), np.float64(all_hits[j]), rate)
+        left, factor = scalar(matrix, 1.0 - n * share), scalar(matrix, share)
+        for c in range(n):
+            copy = copies[j, c]
+            for k in range(width):
+                matrix[row, k] = left * matrix[row, k] + factor * matrix[copy, k]
+            left = scalar(matrix, 1.0)
 
 
 @kernel
