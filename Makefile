@@ -16,7 +16,7 @@ demo: install
 	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
