@@ -107,7 +107,7 @@ def encode(
     if not files:
         raise CorpusError("no text is given")
     size = text_size(files)
-    threads = threads or _default_threads(size)
+    threads = threads or default_threads(size)
     reader = ChunkReader(files, chunk_size, whole_lines=not tokenizer.is_identity, progress=progress)
     # a token takes a byte at least; twice that for compressed files, which are larger than they say
     limit = {} if memory_limit is None else {"memory_limit": memory_limit}
@@ -133,7 +133,8 @@ def encode(
         raise
 
 
-def _default_threads(size: int | None) -> int:
+def default_threads(size: int | None) -> int:
+    """How many threads are worth their while for a text of so many bytes, None where that is not known."""
     if size is not None and size < _WORTH_THREADS:
         return 1
     return min(available(), 8)  # reading and merging are one thread's work: more do not help

@@ -11,7 +11,7 @@ from corpora.errors import CorpusError
 from corpora.inputs import expand, text_size
 from corpora.mapping import discard
 from corpora.processors import available
-from corpora.stream import TokenStream, encode
+from corpora.stream import TokenStream, default_threads, encode
 from corpora.system import available_memory
 from corpora.tokenize import from_spec
 from corpora.vocab import Vocab
@@ -144,9 +144,10 @@ def count_texts(
     budget = budget or memory or _free_memory()
     given = None if vocab_file is None else with_unk(Vocab.read(vocab_file))
     spool = {} if memory is None else {"memory_limit": max((memory - _BASE) // 4, 0)}
+    size = text_size(expand(texts))
     with encode(
-        texts, from_spec(tokenizer), given, keep_oov=unk == "kenlm", threads=threads, tmp=tmp,
-        progress=progress("reading", text_size(expand(texts))), **spool,
+        texts, from_spec(tokenizer), given, keep_oov=unk == "kenlm", threads=min(threads, default_threads(size)),
+        tmp=tmp, progress=progress("reading", size), **spool,
     ) as stream:  # fmt: skip
         _refuse_start(stream, texts)
         vocab = with_unk(stream.vocab)
