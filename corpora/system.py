@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 CONTROL_GROUP = "/sys/fs/cgroup"
@@ -86,6 +87,12 @@ def _entry(path: str, key: str | None = None) -> int | None:
     except (OSError, ValueError, IndexError):
         pass
     return None
+
+
+def trim_memory() -> None:
+    """Give what the C library keeps of freed memory back to the system, where it can (glibc)."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def readable_size(n: float) -> str:

@@ -48,12 +48,15 @@ class Rows:
         return self.size - n
 
     @contextmanager
-    def put(self, start: int, n: int) -> Iterator[tuple[np.ndarray, int]]:
-        """Gives the array that the n rows at this place are to be written to, and from where on."""
+    def put(self, start: int, n: int, scratch: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+        """Gives the array that the n rows at this place are to be written to, and from where on.
+
+        scratch (at least n * columns,) uint32: the memory of that, where rows live in a file.
+        """
         if self._file is None:
             yield self._data, start
             return
-        rows = np.empty((n, self.columns), np.uint32)
+        rows = scratch[: n * self.columns].reshape(n, self.columns)
         yield rows, 0
         self._write(rows, start)
 

@@ -263,6 +263,11 @@ class Sorter:
         """(words, 4) uint32: the nodes of order 1; children count from 0."""
         return self._stage[0, : self.sizes[0]]
 
+    @property
+    def scratch(self) -> np.ndarray:
+        """(4 n,) uint32: memory that is not in use once n records are sorted."""
+        return self._third.reshape(-1).view(np.uint32)
+
     def text(self, text: np.ndarray, positions: np.ndarray, eos: int) -> None:
         """Sort the records at these positions."""
         shape = (self.order, self.bits, self.per_key)
@@ -380,10 +385,10 @@ class _Store:
         """Put a shard's nodes and records where ``take`` said."""
         first_children = [*starts[1:], 0]
         for n in range(len(starts) + 1, 1, -1):
-            with self.rows[n - 2].put(starts[n - 2], int(sorter.sizes[n - 1])) as place:
+            with self.rows[n - 2].put(starts[n - 2], int(sorter.sizes[n - 1]), sorter.scratch) as place:
                 sorter.nodes(n, first_children[n - 2], *place)
         if self.records is not None:
-            with self.records.put(record, sorter.n) as (out, start):
+            with self.records.put(record, sorter.n, sorter.scratch) as (out, start):
                 sorter.write_records(same_word, out[start : start + sorter.n, 0])
 
     def finished(self, internal: np.ndarray, n_sentences: int, record_counts: np.ndarray) -> CountedTrie:

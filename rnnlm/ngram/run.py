@@ -12,7 +12,7 @@ from corpora.inputs import expand, text_size
 from corpora.mapping import discard
 from corpora.processors import available
 from corpora.stream import TokenStream, default_threads, encode
-from corpora.system import available_memory
+from corpora.system import available_memory, trim_memory
 from corpora.tokenize import from_spec
 from corpora.vocab import Vocab
 from rnnlm.ngram.arena import Arena
@@ -175,6 +175,8 @@ def count_texts(
             records=not backwards, continuation=continuation, progress=progress("counting", n),
         )  # fmt: skip
         discard(stream.ids)
+        if arena.spill:
+            trim_memory()
         return vocab, counted, n
 
 

@@ -1,7 +1,8 @@
-"""Pages that are given back to the system."""
+"""Memory that is given back to the system."""
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from corpora.mapping import anonymous, discard, give_back
+from corpora.system import trim_memory
 
 PAGES = 64
 SIZE = PAGES * mmap.PAGESIZE
@@ -65,3 +67,19 @@ def test_what_is_discarded_of_a_file_no_longer_takes_its_place(path):
     if path.read_bytes()[:half] != before[:half]:  # where the file system can
         assert path.read_bytes()[:half] == bytes(half)
         assert path.stat().st_blocks < blocks or blocks == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not tell")
+def test_memory_that_was_freed_can_be_given_back():
+    def resident() -> int:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * mmap.PAGESIZE
+
+    pieces = [np.ones(4000) for _ in range(2000)]  # 64 MB, below what has pages of its own
+    kept = pieces[-1]
+    before = resident()
+    del pieces
+    trim_memory()
+    assert kept.sum() == 4000
+    if hasattr(ctypes.CDLL(None), "malloc_trim"):
+        assert resident() < before - 40e6
