@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,6 +36,7 @@ class Rows:
 
     def __init__(self, columns: int, capacity: int, file=None, refused: Callable[[OSError], Exception] | None = None):
         self._file, self._refused, self.columns, self.size = file, refused, columns, 0
+        self._lock = threading.Lock()
         # pages that are never written take no memory: the capacity may be far too large
         self._data = anonymous((capacity if file is None else 0, columns), np.uint32)
 
@@ -72,16 +74,16 @@ class Rows:
             return self._data
         self._write(np.array([sentinel], np.uint32), self.size)
         try:
+            self._file.flush()
             return np.memmap(self._file, np.uint32, "r+").reshape(-1, self.columns)
         except OSError as error:
             raise self._refused(error) from error
 
     def _write(self, rows: np.ndarray, start: int) -> None:
-        left, offset = rows.reshape(-1).view(np.uint8).data, start * self.columns * rows.itemsize
         try:
-            while len(left):
-                written = os.pwrite(self._file.fileno(), left, offset)
-                left, offset = left[written:], offset + written
+            with self._lock:
+                self._file.seek(start * self.columns * rows.itemsize)
+                self._file.write(rows.reshape(-1).view(np.uint8).data)
         except OSError as error:
             raise self._refused(error) from error
 
