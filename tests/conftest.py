@@ -30,6 +30,13 @@ def _cache_directory() -> str:
 os.environ.setdefault("NUMBA_CACHE_DIR", _cache_directory())
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names of tests are the same in every process that collects them: compressed data can hold the time of day."""
+    if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):
+        return argname
+    return None
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The outputs of the reference programs."""

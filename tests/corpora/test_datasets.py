@@ -266,6 +266,7 @@ def test_named_members_of_an_archive_are_unpacked_and_the_archive_is_fetched_onc
         (corrupted(zipped({"toy/a": TEXT})), "not an archive that can be read"),
         (tarred({"toy/a": TEXT})[:-100], "not an archive that can be read"),
     ],
+    ids=["zip without it", "tar without it", "rubbish", "zip cut short", "zip with a wrong byte", "tar cut short"],
 )
 def test_a_bad_archive_is_one_line_and_leaves_nothing(server, monkeypatch, tmp_path, data, message):
     server.files["toy.zip"] = data
