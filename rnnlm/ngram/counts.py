@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from rnnlm.ngram.arena import Arena, Rows
+from rnnlm.ngram.orders import continuation_counts
 from rnnlm.ngram.suffix_sort import (
     compare,
     count_nodes,
@@ -283,8 +284,11 @@ class Sorter:
         if self._staged:
             place_nodes(self._stage[n - 1], int(self.sizes[n - 1]), first_child, out, start)
             return
-        shape = (self.n, n - 1, self.sizes, self._continuation, self.order, self.bits, self.per_key)
+        shape = (self.n, n - 1, int(self.sizes[n - 1]), self.order, self.bits, self.per_key)
         emit(*shape, self._columns, self._common, self._length, self._below, first_child, out, start)
+        if self._continuation and n < self.order:
+            rows = out[start : start + int(self.sizes[n - 1])]
+            continuation_counts(rows, first_child + int(self.sizes[n]))
 
     def histories(self, rows: np.ndarray, following: np.ndarray) -> None:
         """Sort histories (n, N), newest words first; ``following`` (n,) are the words after them."""

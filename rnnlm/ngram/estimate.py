@@ -90,7 +90,7 @@ def estimate(
         counts = counted.counts(n)
         for part in arena.pieces(counts.size) if n > 1 else [slice(FIRST_WORD, counts.size)]:
             if method.continuation and n < order and not (counted.continuation and n > 1):
-                continuation_counts(nodes[n - 1][part.start : part.stop + 1])
+                continuation_counts(nodes[n - 1][part], int(nodes[n - 1][part.stop, CHILD]))
             count_counts(counts[part], histogram)
         histogram[0] = 0
         histograms.append(histogram)

@@ -56,13 +56,17 @@ def by_context(first_word, unigrams, bigrams, lo, places, rows, words):
 
 
 @exact_kernel
-def continuation_counts(nodes):
-    """Replace each count but the last by the number of different words before the n-gram; what begins a sentence
-    keeps its own."""
-    for k in range(_U(nodes.shape[0] - 1)):
-        children = nodes[k + _U(1), CHILD] - nodes[k, CHILD]
-        if children > np.uint32(0):
-            nodes[k, PROB] = children
+def continuation_counts(nodes, end):
+    """Replace each count by the number of different words before the n-gram; what begins a sentence keeps its own.
+
+    end: the first row after the children of the last of the nodes.
+    """
+    stop = np.uint32(end)
+    for k in range(_U(nodes.shape[0]), _U(0), -1):
+        first = nodes[k - _U(1), CHILD]
+        if stop > first:
+            nodes[k - _U(1), PROB] = stop - first
+        stop = first
 
 
 @exact_kernel

@@ -334,15 +334,12 @@ def emit_words(n, order, bits, words_per_key, columns, common, length, stage):
 
 
 @exact_kernel
-def emit(
-    n, m, sizes, continuation, order, bits, words_per_key, columns, common, length, below, first_child, out, start
-):
-    """Make the nodes of order m + 1 of sorted records (``compare``), at out[start:].  sizes (N,): ``count_nodes``.
+def emit(n, m, n_nodes, order, bits, words_per_key, columns, common, length, below, first_child, out, start):
+    """Make the n_nodes nodes of order m + 1 of sorted records (``compare``), at out[start:].
 
-    A row of 4 columns: oldest word, its first child among those of the next order, which begin at first_child, count
-    (with ``continuation`` the number of its children, if it has any), 0; of 2 columns: word, count.
-    below (n,) uint32: how many nodes of order m + 2 begin before each record (of no meaning for the last order);
-    becomes the same of order m + 1.
+    A row of 4 columns: oldest word, its first child among those of the next order, which begin at first_child, count,
+    0; of 2 columns: word, count.  below (n,) uint32: how many nodes of order m + 2 begin before each record (of no
+    meaning for the last order); becomes the same of order m + 1.
     """
     shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
     _shifts(order, bits, words_per_key, key_of, shift)
@@ -351,8 +348,7 @@ def emit(
     wide, offset = out.shape[1] == 4, np.uint32(first_child)
     # backwards and without branches: every record writes the row of its node, the first one last; a record that is
     # too short for a node writes the row of the node before it, which that one's records write after it
-    i, left, count = _U(n), _U(sizes[m]), np.uint32(0)
-    end = np.uint32(sizes[m + 1] if wide else 0)  # of the children of the node at hand
+    i, left, count = _U(n), _U(n_nodes), np.uint32(0)
     while left > _U(0):
         i -= _U(1)
         lives = np.uint32(length[i] > m)
@@ -361,10 +357,7 @@ def emit(
         count += lives
         at = _U(start) + left - _U(1)
         if wide:
-            children = end - below[i]
-            number = children if continuation and children else count
-            out[at, WORD], out[at, CHILD], out[at, PROB], out[at, BACKOFF] = word, offset + below[i], number, 0
-            end = below[i] if begins else end
+            out[at, WORD], out[at, CHILD], out[at, PROB], out[at, BACKOFF] = word, offset + below[i], count, 0
         else:
             out[at, 0], out[at, 1] = word, count
         left -= _U(begins)
