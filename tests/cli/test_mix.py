@@ -9,12 +9,9 @@ from collections import deque
 import numpy as np
 import pytest
 
+from tests.tables import rows_of
+
 BOTH = "-m small.rnnlm -m kn3.lm"
-
-
-def rows_of(table):
-    header, *rows = [line.split("\t") for line in table.splitlines()]
-    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def probabilities(done, models, text="test.txt"):

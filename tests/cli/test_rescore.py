@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from rnnlm.nbest import read
+from tests.tables import rows_of
 
 LIST = "u1 man eat cookie\nu1 man eats the cookie\nu1 man eat eat\nu2 dog move\nu2 dog moves zzz\n"
 TSV = (
@@ -23,11 +24,6 @@ def lists(folder):
     (folder / "t.tsv").write_text(TSV)
     (folder / "ref").write_text(REFERENCES)
     return folder
-
-
-def rows_of(table):
-    header, *rows = [line.split("\t") for line in table.splitlines()]
-    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def log10_prob(done, text, line=""):

@@ -5,108 +5,17 @@ import json
 import math
 import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import rnnlm as library
-from corpora.cli import run as run_corpora
-from rnnlm.cli import rnnlm as group
+from tests.tables import objects, rows_of
 
-GOLDEN_MODELS = ("full", "classes", "oldclass", "sentence", "direct", "compress")
 JSON_KEYS = {
     "sentences", "words", "oov", "log10_prob", "perplexity", "ppl1", "perplexity_including_oov", "bits_per_word",
     "words_per_second",
 }  # fmt: skip
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def rows_of(table):
-    header, *rows = [line.split("\t") for line in table.splitlines()]
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def objects(lines):
-    return [json.loads(line) for line in lines.splitlines()]
-
-
-def golden_model(golden, name):
-    path = golden / "rnnlm" / f"{name}.binary"
-    return path if path.exists() else path.with_suffix(".binary.gz")
-
-
-def golden_words(golden, name):
-    """(probability, word) of each word in the output of 0.4b's -test -debug 2, None for both of an OOV; its total."""
-    text = (golden / "rnnlm" / f"{name}.test.debug2").read_text()
-    rows = re.findall(r"^(-?\d+)\t(\S+)\t+(\S+)$", text, re.M)
-    words = [(None, None) if index == "-1" else (float(p), word) for index, p, word in rows]
-    return words, float(re.search(r"test log probability: (\S+)", text)[1])
-
-
-# ---- help
-
-
-def commands():
-    """(name, command) of all, those that belong to another before it."""
-    for name, command in group.commands.items():
-        for below, subcommand in getattr(command, "commands", {}).items():
-            yield f"{name} {below}", subcommand
-        yield name, command
-
-
-def help_examples():
-    for name, command in commands():
-        lines = [line.strip() for line in command.help.rstrip().splitlines()]
-        examples = lines[lines.index("Example:") + 1 :]
-        assert examples, f"the help of {name} has no example"
-        yield from examples
-
-
-def test_every_example_of_the_help_runs_in_the_order_of_the_commands(folder, rnnlm, monkeypatch, capfdbinary):
-    for path in folder.iterdir():
-        path.unlink()
-    for line in help_examples():
-        if line.startswith("corpora"):
-            arguments, target = line.removeprefix("corpora ").split(" > ")
-            assert run_corpora(arguments.split()) == 0
-            (folder / target).write_bytes(capfdbinary.readouterr().out)
-        else:
-            before, _, command = line.rpartition(" | ")
-            stdin = re.fullmatch(r'echo "(.*)"', before)[1].encode() + b"\n" if before else b""
-            code, _, err = rnnlm(command.removeprefix("rnnlm "), stdin)
-            assert code == 0, (line, err)
-    assert {path.name for path in folder.iterdir()} == {
-        "sentences.txt", "elman.rnnlm", "elman.txt", "kn3.lm", "kn3.arpa.gz", "gt2.arpa", "wb3.lm", "mix.json",
-        "counts.gz", "twice.gz",
-    }  # fmt: skip
-
-
-def test_every_command_is_in_the_help(done):
-    listing = done("--help")
-    for name in group.commands:
-        assert re.search(rf"^  {name} +\S", listing, re.M)
-    for name, _ in commands():
-        assert done(f"{name} --help").startswith(f"Usage: rnnlm {name} ")
-
-
-@pytest.mark.parametrize("line", ["--help", "train --help", "--version"])
-def test_help_loads_neither_numpy_nor_numba(line):
-    script = (
-        "import sys, time; from rnnlm.cli import run; code = run(sys.argv[1:]);"
-        "print(code, [m for m in ('numpy', 'numba', 'scipy', 'tqdm', 'safetensors', 'pooch') if m in sys.modules],"
-        " time.process_time(), file=sys.stderr)"
-    )
-    times = []
-    for _ in range(3):  # the best of several, because other work of the machine must not fail this
-        command = [sys.executable, "-c", script, *line.split()]
-        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        code, modules, seconds = found.stderr.split()
-        assert (code, modules) == ("0", "[]")
-        times.append(float(seconds))
-    assert min(times) < 0.2
 
 
 # ---- train
@@ -249,31 +158,6 @@ def test_characters_are_joined_again(folder, done):
     assert done("generate -m m --words 16 --temperature 0").splitlines()[0] == "ab ab ab"
 
 
-@pytest.mark.parametrize("name", GOLDEN_MODELS)
-def test_every_epoch_of_0_4b_with_its_own_initial_weights(folder, golden, done, name):
-    assert compatible_log(golden, name, done) == golden_log(golden, name)
-    done("convert m -o m.binary --to 0.4b-binary")
-    mine, theirs = library.load("m.binary"), library.load(golden_model(golden, name))
-    for key, values in theirs.params.items():
-        np.testing.assert_allclose(mine.params[key], values, rtol=1e-5, atol=1e-7)
-
-
-def compatible_log(golden, name, done):
-    commands = dict(line.split(": ", 1) for line in (golden / "rnnlm" / "COMMANDS.txt").read_text().splitlines())
-    given = re.sub(r" -(\w)", r" --\1", commands[name].split("-valid valid.txt")[1]).replace("--rand-seed", "--seed")
-    bptt = "" if "--bptt" in given else "--bptt 0"
-    toy = golden / "toy"
-    text = f"{toy}/train.txt --valid {toy}/valid.txt"
-    done(f"train {text} -o m --compatible --dtype float64 --log log {bptt} {given}")
-    figures = [(e["alpha"], e["train_entropy"], e["valid_entropy"]) for e in objects(Path("log").read_text())]
-    return [(f"{alpha:f}", f"{train:.4f}", f"{valid:.4f}") for alpha, train, valid in figures]
-
-
-def golden_log(golden, name):
-    text = (golden / "rnnlm" / f"{name}.binary.log").read_text()
-    return re.findall(r"Alpha: ([\d.]+).*?TRAIN entropy: ([\d.]+).*?VALID entropy: ([\d.]+)", text)
-
-
 # ---- ppl
 
 
@@ -345,41 +229,7 @@ def test_dynamic_evaluation_learns_from_the_text_and_leaves_the_file(folder, don
     assert bits == pytest.approx(-dynamic["log10_prob"] * math.log2(10), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", GOLDEN_MODELS)
-def test_a_binary_model_of_0_4b_gives_its_probabilities(golden, done, name):
-    expected, total = golden_words(golden, name)
-    ppl = f"ppl -m {golden_model(golden, name)} {golden}/toy/test.txt --oov skip"
-    rows = rows_of(done(f"{ppl} --report word --format tsv"))
-    for row, (probability, word) in zip(rows, expected, strict=True):
-        if probability is None:
-            assert (row["oov"], row["log10_prob"]) == ("1", "")
-        else:  # 0.4b prints ten decimals
-            assert (row["oov"], row["word"]) == ("0", word)
-            assert 10 ** float(row["log10_prob"]) == pytest.approx(probability, rel=1e-6, abs=6e-11)
-    assert json.loads(done(f"{ppl} --format json"))["log10_prob"] == pytest.approx(total, abs=1e-4)
-
-
-def test_a_text_model_of_0_4b_gives_what_four_decimals_allow(golden, done):
-    for name in ("full", "classes", "compress"):
-        total = golden_words(golden, name)[1]
-        found = json.loads(done(f"ppl -m {golden}/rnnlm/{name}.text {golden}/toy/test.txt --format json"))
-        assert found["log10_prob"] == pytest.approx(total, rel=1e-3)
-
-
 # ---- surprisal
-
-
-def test_surprisal_is_the_log_probability_in_bits(folder, golden, done):
-    expected, _ = golden_words(golden, "classes")
-    rows = rows_of(done(f"surprisal -m {golden_model(golden, 'classes')} {golden}/toy/test.txt"))
-    assert list(rows[0]) == ["sentence", "position", "word", "oov", "surprisal", "entropy", "entropy_reduction"]
-    for row, (probability, word) in zip(rows, expected, strict=True):
-        if probability is None:
-            assert (row["oov"], row["surprisal"]) == ("1", "")
-        else:
-            assert (row["oov"], row["word"]) == ("0", word)
-            # six decimals of bits here, ten of the probability there
-            assert 2 ** -float(row["surprisal"]) == pytest.approx(probability, rel=1e-6, abs=6e-11)
 
 
 def test_entropy_is_that_of_the_models_distribution(folder, done):
@@ -451,41 +301,6 @@ def test_info_tells_architecture_and_history(folder, done):
     assert "elman, 6 logistic hidden units, 4 classes" in text
     assert "alpha 0.1, bptt 4, block 10, seed 2" in text
     assert len(text.split("epoch ")[1].splitlines()) == 4
-
-
-@pytest.mark.parametrize("name", GOLDEN_MODELS)
-def test_info_of_models_of_0_4b(golden, done, name):
-    found = json.loads(done(f"info {golden_model(golden, name)} --json"))
-    assert found["format"] == "0.4b-binary"
-    assert found["words"] == 616
-    assert found["architecture"]["independent"] == (name == "sentence")
-    assert "validation  log10 probability -4" in done(f"info {golden_model(golden, name)}")
-
-
-@pytest.mark.parametrize("name", GOLDEN_MODELS)
-def test_a_model_of_0_4b_comes_back_byte_for_byte_from_the_native_form(folder, golden, done, name):
-    original = golden_model(golden, name)
-    done(f"convert {original} -o native --to native")
-    done("convert native -o back --to 0.4b-binary")
-    data = original.read_bytes()
-    assert (folder / "back").read_bytes() == (gzip.decompress(data) if original.suffix == ".gz" else data)
-
-
-def test_a_native_model_comes_back_from_0_4bs_forms(folder, done):
-    done("convert small.rnnlm -o binary --to 0.4b-binary")
-    done("convert binary -o back --to native")
-    first, last = library.load("small.rnnlm"), library.load("back")
-    assert list(first.vocab.words) == list(last.vocab.words)
-    for name, values in first.params.items():
-        assert np.array_equal(values, last.params[name])
-    done("convert small.rnnlm -o text --to 0.4b-text")
-    for name, values in library.load("text").params.items():
-        np.testing.assert_allclose(values, first.params[name], atol=5.1e-5)
-    scores = [
-        json.loads(done(f"ppl -m {m} test.txt --format json"))["perplexity"] for m in ("small.rnnlm", "back", "text")
-    ]
-    assert scores[1] == scores[0]
-    assert scores[2] == pytest.approx(scores[0], rel=1e-3)
 
 
 def test_what_a_format_cannot_hold_is_said(folder, rnnlm, done):

@@ -1,190 +1,30 @@
-"""Training with the real kernels on small texts: shards, learning rate, threads, going on, and what is learnt."""
+"""Training with the real kernels on small texts: as the twins, the same on any number of threads, what is learnt."""
 
-import gc
-import threading
-import time
 from copy import deepcopy
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from corpora.simd import padded
-from tests.reference import word2vec as twin
+from tests.two_subjects import (
+    N_WORDS,
+    OBJECTIVES,
+    SIZE,
+    TEXT,
+    arrays,
+    config_of,
+    objectives,
+    read_only,
+    trained,
+    trainer_of,
+)
 from tests.word2vec_shards import drawn_matrices, learn_exact, learn_shared, learn_tree, padded_copies, windows_of
-from w2v import shards
-from w2v import trainer as trainer_module
 from w2v.config import TrainConfig
 from w2v.matrices import Matrices
-from w2v.shards import Plan, Worker
-from w2v.trainer import Trainer
+from w2v.shards import Worker
 
-SIZE = 12
-OBJECTIVES = {
-    "skipgram": {"architecture": "skipgram"},
-    "cbow": {"architecture": "cbow"},
-    "skipgram-hs": {"architecture": "skipgram", "hs": True, "negative": 0},
-    "cbow-hs": {"architecture": "cbow", "hs": True, "negative": 0},
-    "skipgram-both": {"architecture": "skipgram", "hs": True},
-    "cbow-both": {"architecture": "cbow", "hs": True, "cbow_update": "corrected"},
-    "skipgram-exact": {"architecture": "skipgram", "negatives": "exact"},
-    "cbow-exact": {"architecture": "cbow", "negatives": "exact"},
-}
-objectives = pytest.mark.parametrize("objective", OBJECTIVES)
-
-
-@pytest.fixture(autouse=True)
-def small_table(monkeypatch):
-    """4 million places are shuffled in some time; small texts need less of them."""
-    monkeypatch.setattr(shards, "_TABLE", 1 << 14)
-
-
-@pytest.fixture
-def often(monkeypatch):
-    """Ticks follow one another at once, and a shard takes longer than some of them."""
-    train = Worker.train
-
-    def slowly(worker, *args):
-        result = train(worker, *args)
-        time.sleep(0.001)
-        return result
-
-    monkeypatch.setattr(Worker, "train", slowly)
-    monkeypatch.setattr(trainer_module, "_TICK", 1e-4)
-
-
-def read_only(ids):
-    ids = np.asarray(ids, np.int32)
-    ids.setflags(write=False)  # as those of a mapped file: the kernels are compiled for these
-    return ids
-
-
-def counts_of(ids, n_words):
-    return np.bincount(ids[ids >= 0], minlength=n_words)
-
-
-def text_of_two_subjects(n_sentences=600, seed=0):
-    """ids: each sentence is about the even or about the odd of the words 1 ... 30; some words are unknown."""
-    rng = np.random.default_rng(seed)
-    parts = []
-    for subject in rng.integers(2, size=n_sentences):
-        words = 1 + subject + 2 * np.minimum(rng.geometric(0.15, rng.integers(3, 14)) - 1, 14)
-        words[rng.random(words.size) < 0.05] = -1
-        parts += [words, [0]]
-    return read_only(np.concatenate(parts))
-
-
-TEXT = text_of_two_subjects()
-N_WORDS = 31
-
-
-def config_of(objective="cbow", **options):
-    return TrainConfig(**{"size": SIZE, "window": 4, "iterations": 2, "sample": 0.05} | OBJECTIVES[objective] | options)
-
-
-def trainer_of(config, ids=TEXT, *, n_words=N_WORDS, seed=None, **options):
-    matrices = Matrices.create(n_words, config, config.seed if seed is None else seed)
-    return Trainer(config, matrices, ids, counts_of(ids, n_words), **options)
-
-
-def arrays(matrices):
-    return [values for values in (matrices.syn0, matrices.syn1neg, matrices.syn1) if values is not None]
-
-
-def bytes_of(trainer):
-    return [values.tobytes() for values in arrays(trainer.matrices)]
-
-
-def trained(config, ids=TEXT, **options):
-    trainer = trainer_of(config, ids, **options)
-    reports = list(trainer.fit())
-    return bytes_of(trainer), reports
-
-
-# ---- shards
-
-
-def plan_of(ids, length):
-    return Plan(TrainConfig(), read_only(ids), length, np.zeros(2, np.uint32), None, None)
-
-
-@settings(deadline=None, max_examples=60, derandomize=True)
-@given(
-    sentences=st.lists(st.integers(0, 200) | st.integers(0, 3000), max_size=12),
-    length=st.sampled_from([256, 300, 1001]),
-    is_ended=st.booleans(),
-)
-def test_shards_cover_the_text_once_and_end_after_sentences_where_one_is_near(sentences, length, is_ended):
-    ids = np.concatenate([np.zeros(0, int), *([1] * n + [0] for n in sentences)])
-    ids = ids if is_ended else ids[:-1]
-    plan = plan_of(ids, length)
-    begins = [plan.begin(shard) for shard in range(plan.n_shards + 1)]
-    assert begins[0] == 0
-    assert begins[-1] == ids.size
-    assert begins == sorted(begins)
-    assert max(np.diff(begins)) <= length + length // 4  # what a worker has room for
-    for shard, begin in enumerate(begins[1:-1], 1):
-        near = ids[shard * length : shard * length + length // 4]
-        if (near == 0).any():
-            assert begin == 0 or ids[begin - 1] == 0
-        else:
-            assert begin == shard * length
-
-
-def test_a_short_text_has_shards_enough_for_small_steps_of_the_learning_rate():
-    sizes = [100, 10_000, 100_000, 1_000_000, 10_000_000]
-    for deterministic, longest in ((False, 1 << 14), (True, 1 << 15)):
-        config = config_of("cbow-hs", deterministic=deterministic)
-        plans = [Plan.create(config, np.broadcast_to(np.int32(1), size), np.array([1, 5])) for size in sizes]
-        assert [plan.length for plan in plans] == [256, 256, 781, 7812, longest]
-        assert [plan.n_shards for plan in plans] == [1, 40, 129, 129, -(-10_000_000 // longest)]
-
-
-@objectives
-def test_a_worker_has_room_for_whatever_is_in_a_shard(objective):
-    # nothing is left out, the shards are as long as they get, and windows full on both sides
-    config = config_of(objective, sample=0, window=1000 if objective != "skipgram-exact" else 90, fixed_window=True)
-    ids = np.ones(2 * 256 + 20)
-    ids[:60], ids[256 + 63] = 2, 0
-    trainer = trainer_of(replace(config, iterations=1, alpha=1e-4), read_only(ids), n_words=3)
-    assert [trainer.plan.begin(shard) for shard in range(4)] == [0, 256 + 64, 512, 532]
-    (report,) = trainer.fit()
-    n_pairs = sum(
-        windows.sum() - windows.size
-        for n in (256 + 63, 192, 20)
-        for windows in [np.minimum(np.arange(n) + config.window + 1, n) - np.maximum(np.arange(n) - config.window, 0)]
-    )
-    assert report.examples == (n_pairs if objective.startswith("skipgram") else 256 + 63 + 192 + 20)
-    assert all(np.isfinite(values).all() for values in arrays(trainer.matrices))
-
-
-# ---- the learning rate
-
-
-def test_the_learning_rate_falls_with_the_words_as_in_word2vec():
-    config = config_of(alpha=0.04, iterations=3)
-    plan = Plan.create(config, TEXT, counts_of(TEXT, N_WORDS))
-    total = 3 * TEXT.size
-    for epoch in range(3):
-        for shard in range(plan.n_shards + 1):
-            done = epoch * TEXT.size + plan.begin(shard)
-            # word2vec.c counts one word more, so that it never divides by 0
-            assert plan.alpha(epoch, shard) == pytest.approx(twin.learning_rate(0.04, done, total), abs=0.04 / total)
-    assert plan.alpha(0, 0) == 0.04
-    assert plan.alpha(2, plan.n_shards) == pytest.approx(0.04 * 1e-4)  # the floor
-
-
-def test_the_reports_say_how_far_it_has_fallen():
-    trainer = trainer_of(config_of(iterations=4, alpha=0.1))
-    assert trainer.alpha == 0.1
-    reports = list(trainer.fit())
-    assert [report.alpha for report in reports] == pytest.approx([0.075, 0.05, 0.025, 1e-5])
-    assert [report.epoch for report in reports] == [0, 1, 2, 3]
-    assert all(report.words == TEXT.size for report in reports)
-    assert trainer.progress.words == 4 * TEXT.size
-    assert all(report.words_per_second > 0 and report.seconds > 0 for report in reports)
+pytestmark = pytest.mark.usefixtures("small_table")
 
 
 # ---- one thread is the twins, shard by shard
@@ -313,135 +153,6 @@ def test_several_threads_and_lanes_come_to_about_the_same_loss(objective, how):
         *_, report = trained(config, threads=3)[1]
     assert report.examples == alone.examples
     assert report.loss == pytest.approx(alone.loss, rel=0.02)
-
-
-# ---- stopping and going on
-
-
-def states_at_rest(config, threads=1):
-    """(progress, matrices) each time that training rests, about once a shard or round; and the bytes at the end."""
-    states, seen = [], [0]
-
-    def on_tick(trainer):
-        return trainer.progress.shard + 1000 * trainer.progress.epoch > seen[0]
-
-    def at_rest(trainer):
-        states.append(deepcopy((trainer.progress, trainer.matrices)))
-        seen[0] = trainer.progress.shard + 1000 * trainer.progress.epoch
-
-    trainer = trainer_of(config, on_tick=on_tick, at_rest=at_rest, threads=threads)
-    list(trainer.fit())
-    return states, bytes_of(trainer)
-
-
-@objectives
-@pytest.mark.parametrize("deterministic", [False, True])
-def test_training_goes_on_from_any_rest_bit_for_bit(objective, deterministic, often):
-    config = config_of(objective, deterministic=deterministic)
-    through, reports = trained(config)
-    states, rested = states_at_rest(config)
-    assert rested == through
-    assert {progress.epoch for progress, _ in states} == {0, 1}
-    for progress, matrices in [states[0], states[1], states[len(states) // 2], states[-1]]:
-        fresh = Matrices.create(N_WORDS, config, 99)
-        for name in ("syn0", "syn1neg", "syn1"):
-            if getattr(matrices, name) is not None:
-                fresh.assign(name, getattr(matrices, name)[:, :SIZE])
-        trainer = Trainer(config, fresh, TEXT, counts_of(TEXT, N_WORDS), threads=2 if deterministic else 1)
-        trainer.progress = deepcopy(progress)
-        rest = list(trainer.fit())
-        assert bytes_of(trainer) == through
-        assert [report.epoch for report in rest] == [0, 1][progress.epoch :]
-        for report, expected in zip(rest, reports[progress.epoch :], strict=True):
-            assert (report.loss, report.examples, report.words) == (expected.loss, expected.examples, expected.words)
-
-
-def test_at_rest_all_shards_that_were_begun_are_done(often):
-    # whatever the number of threads: words and shards fit each other
-    config = config_of("skipgram")
-    states, _ = states_at_rest(config, threads=3)
-    plan = Plan.create(config, TEXT, counts_of(TEXT, N_WORDS))
-    assert len(states) >= 2
-    for progress, _ in states:
-        assert progress.words == progress.epoch * TEXT.size + plan.begin(progress.shard)
-
-
-class Stop(Exception):
-    pass
-
-
-def raises(*args):
-    raise Stop
-
-
-@pytest.mark.parametrize("deterministic", [False, True])
-@pytest.mark.parametrize("where", ["on_tick", "at_rest"])
-def test_what_a_caller_raises_passes_through_with_all_threads_at_rest(where, deterministic, often):
-    before = set(threading.enumerate())
-    hooks = {"on_tick": raises} if where == "on_tick" else {"on_tick": lambda trainer: True, "at_rest": raises}
-    config = config_of("skipgram", deterministic=deterministic, iterations=50)
-    trainer = trainer_of(config, threads=3, **hooks)
-    with pytest.raises(Stop):
-        list(trainer.fit())
-    progress, matrices = astuple(trainer.progress), bytes_of(trainer)
-    assert progress[2] < 50 * TEXT.size
-    time.sleep(0.05)
-    assert (astuple(trainer.progress), bytes_of(trainer)) == (progress, matrices)
-    if deterministic:
-        return  # its threads wait for work
-    assert not set(threading.enumerate()) - before
-    # and it can go on
-    trainer.on_tick = lambda trainer: False
-    assert next(trainer.fit()).words == TEXT.size
-
-
-@pytest.mark.parametrize("deterministic", [False, True])
-def test_an_error_in_a_worker_passes_through(deterministic, monkeypatch):
-    before, train, calls = set(threading.enumerate()), Worker.train, []
-
-    def fails_later(worker, *args):
-        calls.append(worker)
-        if len(calls) > 5:
-            raise Stop
-        return train(worker, *args)
-
-    monkeypatch.setattr(Worker, "train", fails_later)
-    trainer = trainer_of(config_of("skipgram", deterministic=deterministic), threads=3)
-    with pytest.raises(Stop):
-        list(trainer.fit())
-    assert len(calls) < 6 + 4
-    if not deterministic:
-        assert not set(threading.enumerate()) - before
-    # where it goes on, no shard is left out
-    progress, plan = trainer.progress, trainer.plan
-    assert progress.shard < 6
-    assert progress.words == plan.begin(progress.shard)
-    monkeypatch.undo()
-    assert next(trainer.fit()).words == TEXT.size
-
-
-def test_threads_of_deterministic_training_end_with_the_trainer():
-    before = set(threading.enumerate())
-    trainer = trainer_of(config_of("skipgram", deterministic=True), threads=3)
-    list(trainer.fit())
-    lanes = set(threading.enumerate()) - before
-    assert 1 <= len(lanes) <= 3
-    del trainer
-    gc.collect()
-    for thread in lanes:
-        thread.join(5)
-        assert not thread.is_alive()
-
-
-@pytest.mark.parametrize("deterministic", [False, True])
-def test_warming_up_learns_nothing(deterministic):
-    config = config_of("skipgram-both", deterministic=deterministic)
-    trainer, untouched = trainer_of(config), bytes_of(trainer_of(config))
-    assert trainer.warm_up() >= 0
-    assert bytes_of(trainer) == untouched
-    assert trainer.progress.words == trainer.progress.examples == 0
-    list(trainer.fit())
-    assert bytes_of(trainer) == trained(config)[0]
 
 
 # ---- texts of all kinds
