@@ -27,6 +27,7 @@ from corpora.bytes_simd import (
     multiply_mix,
     prefetch,
     separator_mask,
+    store64,
     trailing_zeros,
 )
 from corpora.jit import exact_kernel
@@ -322,22 +323,21 @@ def word_lengths(records, entries, lengths):
 
 @exact_kernel
 def copy_words(records, arena, entries, offsets, blob):
-    """blob, overwritten: the words of entries (n,) int64 at offsets (n + 1,) int64."""
+    """blob, overwritten: the words of entries (n,) int64 at offsets (n + 1,) int64, one after the other.
+
+    It is 16 bytes or more longer than they are: short words are written with what comes after them.
+    """
     for i in range(entries.size):
         e, o = uint64(entries[i]), uint64(offsets[i])
         low, high = records[e, 0], records[e, 1]
-        length = _length(high)
         if _is_long(high):
             place = records[e, _PLACE]
-            for k in range(length):
+            for k in range(_length(high)):
                 blob[o + k] = arena[place + k]
         else:
-            for k in range(min(length, _U(8))):
-                blob[o + k] = low & _U(255)
-                low >>= _U(8)
-            for k in range(_U(8), length):
-                blob[o + k] = high & _U(255)
-                high >>= _U(8)
+            at = _U(blob.ctypes.data) + o
+            store64(at, low)
+            store64(at + _U(8), high)
 
 
 @exact_kernel

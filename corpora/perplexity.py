@@ -148,7 +148,7 @@ class Tally:
     @classmethod
     def of(cls, block: Block) -> Tally:
         """The tally of a whole block."""
-        return _tally(block, lambda x: x.sum().item(), len(block.ends), len(block), block.seconds)
+        return _tally(block, lambda x: x.sum().item(), np.count_nonzero, len(block.ends), len(block), block.seconds)
 
     @classmethod
     def by_sentence(cls, block: Block) -> Tally:
@@ -156,7 +156,11 @@ class Tally:
         starts = block.starts
         lengths = np.diff(starts, append=len(block))
         ended = (np.arange(len(starts)) < len(block.ends)).astype(np.int64)
-        return _tally(block, lambda x: np.add.reduceat(x, starts) if x.size else x, ended, lengths, 0.0)
+
+        def add(x: np.ndarray) -> np.ndarray:
+            return np.add.reduceat(x, starts) if x.size else x
+
+        return _tally(block, add, lambda x: add(x.astype(np.int64)), ended, lengths, 0.0)
 
     @classmethod
     def total(cls, tallies: list[Tally], *, total_seconds: float = 0.0, oov_policy: str = "skip") -> Tally:
@@ -168,14 +172,14 @@ class Tally:
         return cls(**sums, total_seconds=total_seconds, oov_policy=oov_policy)
 
 
-def _tally(block: Block, add: Callable, sentences, tokens, seconds: float) -> Tally:
+def _tally(block: Block, add: Callable, count: Callable, sentences, tokens, seconds: float) -> Tally:
     left_out = block.left_out
     return Tally(
         sentences=sentences,
         words=tokens - sentences,
-        oov=add(block.scored.oov.astype(np.int64)),
-        skipped=add((left_out & block.by_policy).astype(np.int64)),
-        zeroprobs=add((left_out & ~block.by_policy).astype(np.int64)),
+        oov=count(block.scored.oov),
+        skipped=count(left_out & block.by_policy),
+        zeroprobs=count(left_out & ~block.by_policy),
         log10_prob=add(np.where(left_out, 0.0, block.log10_prob)),
         all_log10_prob=add(np.asarray(block.scored.log10_prob, np.float64)),
         seconds=seconds,

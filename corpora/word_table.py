@@ -133,9 +133,9 @@ class WordTable:
         offsets = np.zeros(entries.size + 1, np.int64)
         word_lengths(self._records, entries, offsets[1:])
         np.cumsum(offsets, out=offsets)
-        blob = np.empty(offsets[-1], np.uint8)
+        blob = np.empty(offsets[-1] + PADDING, np.uint8)
         copy_words(self._records, self._arena, entries, offsets, blob)
-        return WordList(blob, offsets)
+        return WordList(blob[: offsets[-1]], offsets)
 
     def ids(self, words: WordList) -> np.ndarray:
         """The ids of n words, (n,) int32; -1: not in the table."""

@@ -26,7 +26,7 @@ from rnnlm.ngram.trie import BACKOFF, CHILD, NONE, PROB, START, TOP_PROB, WORD, 
 
 ABSENT = np.uint32(0xFFFFFFFF)
 _U = np.uint64
-_BATCH = 1 << 10  # positions to a pass: what they ask for stays in the second cache level until it is used
+_BATCH = 1 << 7  # positions to a pass: most of what they ask for is still in the first cache level when it is used
 _LINE = _U(64)  # bytes of a cache line
 _ROW, _TOP_ROW = _U(4), _U(3)  # a row of nodes has 2 to the power of this many bytes
 _ZERO = np.float32(ZERO)
@@ -167,7 +167,7 @@ def _find(active, n, nodes, row):
 
 
 @exact_kernel
-def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, per_id):
+def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, reached, per_id):
     """Write down the n-grams of m words that were found, m below the order; returns how many positions go on."""
     left = _U(0)
     for a in range(n):
@@ -181,14 +181,16 @@ def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, pe
         counts = found & (p <= np.float32(0.0))
         log_prob[i] = p if counts else log_prob[i]
         order[i] = m if counts else order[i]
-        backoffs[i, m - 1] = backoff if found else np.float32(0.0)
-        path[i, m - 1] = (place - nodes) >> _ROW if found else _U(ABSENT)
+        backoffs[m - 1, i] = backoff if found else np.float32(0.0)
+        if path.size:
+            path[i, m - 1] = (place - nodes) >> _ROW if found else _U(ABSENT)
+        reached[i + _U(1)] = m - 1 + found
         first = np.uint32(load32(place + _field(CHILD)))
         stop = np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD)))
         reaches = at >= _U(m)
         before = words[at - _U(m) if reaches else _U(0)]
-        # the history of a longer n-gram is in the trie, too; of the first position it is not known
-        history = (i == _U(0)) | (path[i - _U(i > _U(0)), m - 1] != ABSENT)
+        # the history of a longer n-gram is in the trie, too
+        history = reached[i] >= m
         active.position[left] = i
         active.lo[left], active.hi[left], active.word[left] = first, stop, before
         active.guess[left] = _first_guess(before, first, stop, per_id)
@@ -210,7 +212,7 @@ def _keep_highest(active, n, nodes, m, log_prob, order):
 
 
 @exact_kernel
-def _enter(active, begin, end, unigrams, words, start, log_prob, order, backoffs, path, per_id):
+def _enter(active, begin, end, unigrams, words, start, log_prob, order, backoffs, path, reached, per_id):
     """The unigrams of the positions begin to end; returns how many go on."""
     for i in range(begin, end):
         prefetch(unigrams + (_U(words[_U(start) + i]) << _ROW))
@@ -221,8 +223,10 @@ def _enter(active, begin, end, unigrams, words, start, log_prob, order, backoffs
         place = unigrams + (_U(word) << _ROW)
         is_word = word != np.uint32(NONE)
         log_prob[i], order[i] = load_float32(place + _field(PROB)), np.int32(is_word)
-        backoffs[i, 0] = load_float32(place + _field(BACKOFF))
-        path[i, 0] = word if is_word else ABSENT
+        backoffs[0, i] = load_float32(place + _field(BACKOFF))
+        if path.size:
+            path[i, 0] = word if is_word else ABSENT
+        reached[i + _U(1)] = is_word
         first = np.uint32(load32(place + _field(CHILD)))
         stop = np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD)))
         before = words[at - _U(at > _U(0))]
@@ -238,9 +242,9 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
     """Find the longest n-gram that ends at each of the positions start, start + 1, ... of ``words``.
 
     nodes (N,) uint64: the addresses of the trie's arrays; n_ids: rows of the first, its sentinel apart.
-    Overwritten: log_prob (n,) float32, order (n,) int32, of that n-gram; backoffs (n, N) float32, the weights
-    of all n-grams that end at a position, 0 where there is none; path (n, N) uint32, their rows, or ABSENT.
-    The highest order, if it is above 1, has neither.
+    Overwritten: log_prob (n,) float32, order (n,) int32, of that n-gram; backoffs (N, n or more) float32, the
+    weights of all n-grams that end at a position, 0 where there is none; path (n, N) uint32, their rows, or
+    ABSENT, if it is not empty.  The highest order, if it is above 1, has neither.
     """
     highest = nodes.size
     per_id = 1.0 / n_ids
@@ -252,12 +256,14 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
         np.empty(_BATCH, np.uint32),
         np.empty(_BATCH, np.uint64),
     )
+    reached = np.empty(order.size + 1, np.uint8)
+    reached[0] = highest  # by the position before the first, of which nothing is known
     backoffs[:] = 0.0
     path[:] = ABSENT
     n = _U(order.size)
     for begin in range(_U(0), n, _U(_BATCH)):
         end = min(begin + _U(_BATCH), n)
-        left = _enter(active, begin, end, nodes[0], words, start, log_prob, order, backoffs, path, per_id)
+        left = _enter(active, begin, end, nodes[0], words, start, log_prob, order, backoffs, path, reached, per_id)
         for m in range(2, highest + 1):
             at, row = nodes[_U(m - 1)], _TOP_ROW if m == highest else _ROW
             for a in range(left):
@@ -269,28 +275,34 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
             if m == highest:
                 _keep_highest(active, left, at, m, log_prob, order)
             else:
-                left = _keep(active, left, at, m, words, start, log_prob, order, backoffs, path, per_id)
+                left = _keep(active, left, at, m, words, start, log_prob, order, backoffs, path, reached, per_id)
+
+
+@exact_kernel
+def _add_weights(weights, m, order, total, lowest):
+    """Add the weights of histories of m words where they count; ``lowest`` is that of all that did."""
+    for i in range(total.size):
+        weight, sum_before, lowest_before = weights[i], total[i], lowest[i]
+        weight = weight if m >= order[i] else np.float32(0.0)
+        total[i] = sum_before + weight
+        lowest[i] = min(weight, lowest_before)
 
 
 @exact_kernel
 def add_backoffs(words, start, log_prob, order, backoffs, out, out_order):
     """out (tokens,) float64, out_order (tokens,) int32 of the positions after the first, START left out.
 
-    The back-off weights of a word's history stand one position before it; they are added in float32
-    from the shortest on, as SRILM does.  Returns how many tokens there were.
+    The others are as ``walk`` has them.  The back-off weights of a word's history stand one position before it; they
+    are added in float32 from the shortest on, as SRILM does.  Returns how many tokens there were.
     """
+    log_prob, order = log_prob[1:], order[1:]
+    total, lowest = np.zeros_like(log_prob), log_prob.copy()
+    for m in range(1, backoffs.shape[0]):
+        _add_weights(backoffs[m - 1], np.int32(m), order, total, lowest)
     n_tokens = _U(0)
-    for i in range(_U(1), _U(order.size)):
-        length = max(order[i], 1)
-        total = np.float32(0.0)
-        lowest = log_prob[i]  # a weight above 1 must not make a probability of a zero
-        for m in range(1, backoffs.shape[1]):
-            weight = backoffs[i - _U(1), m - 1]
-            weight = weight if m >= length else np.float32(0.0)
-            total += weight
-            lowest = weight if weight < lowest else lowest
-        total += log_prob[i]
-        out[n_tokens] = np.float64(total) if lowest > _ZERO else -np.inf
+    for i in range(_U(order.size)):
+        # a weight above 1 must not make a probability of a zero
+        out[n_tokens] = np.float64(total[i] + log_prob[i]) if lowest[i] > _ZERO else -np.inf
         out_order[n_tokens] = order[i]
-        n_tokens += _U(words[_U(start) + i] != START)
+        n_tokens += _U(words[_U(start) + i + _U(1)] != START)
     return n_tokens

@@ -160,13 +160,13 @@ class BackoffLM:
         """log10_prob, order and entropy_bits (empty if not asked for) of each span of positions, its first left out."""
         from rnnlm.ngram.backoff import add_backoffs
 
-        walk = _Walk(self.trie, min(_BLOCK + 1, words.size))
+        walk = _Walk(self.trie, min(_BLOCK + 1, words.size), paths=entropy)
         parts = []
         for a, b in spans:
             walk.go(words, a, b)
             n = b - a
             out, orders = np.empty(n - 1), np.empty(n - 1, np.int32)
-            n_tokens = int(add_backoffs(words, a, walk.log_prob[:n], walk.order[:n], walk.backoffs[:n], out, orders))
+            n_tokens = int(add_backoffs(words, a, walk.log_prob[:n], walk.order[:n], walk.backoffs, out, orders))
             bits = np.empty(0)
             if entropy:
                 bits = self.histories.entropies_after(walk.path[: n - 1])[words[a + 1 : b] != START]
@@ -175,19 +175,22 @@ class BackoffLM:
 
 
 class _Walk:
-    """The way down the trie of a block of positions, and where it led: the arrays of ``rnnlm.ngram.backoff.walk``."""
+    """The way down the trie of a block of positions, and where it led: the arrays of ``rnnlm.ngram.backoff.walk``.
 
-    def __init__(self, trie: Trie, largest: int):
+    ``paths``: also the rows of all n-grams on the way, which distributions and entropies need.
+    """
+
+    def __init__(self, trie: Trie, largest: int, *, paths: bool = True):
         self._addresses = np.array([nodes.ctypes.data for nodes in trie.nodes], np.uint64)
         self._trie = trie  # keeps the arrays
         self.log_prob, self.order = np.empty(largest, np.float32), np.empty(largest, np.int32)
-        self.backoffs = np.empty((largest, trie.order), np.float32)
-        self.path = np.empty((largest, trie.order), np.uint32)
+        self.backoffs = np.empty((trie.order, largest), np.float32)
+        self.path = np.empty((largest if paths else 0, trie.order), np.uint32)
 
     def go(self, words: np.ndarray, start: int, stop: int) -> None:
         """Walk from the positions start to stop of ``words``, which may look back at all before them."""
         from rnnlm.ngram.backoff import walk
 
         n = stop - start
-        found = (self.log_prob[:n], self.order[:n], self.backoffs[:n], self.path[:n])
+        found = (self.log_prob[:n], self.order[:n], self.backoffs, self.path[:n])
         walk(self._addresses, len(self._trie.nodes[0]) - 1, words, start, *found)
