@@ -74,7 +74,7 @@ class Block:
     @property
     def left_out(self) -> np.ndarray:
         """(n,) bool: skipped OOVs and zeroprobs."""
-        return np.isneginf(self.log10_prob)
+        return self.log10_prob == -np.inf
 
     @property
     def starts(self) -> np.ndarray:

@@ -28,6 +28,7 @@ ABSENT = np.uint32(0xFFFFFFFF)
 _U = np.uint64
 _BATCH = 1 << 7  # positions to a pass: most of what they ask for is still in the first cache level when it is used
 _LINE = _U(64)  # bytes of a cache line
+_MANY = 4  # longer n-grams have few siblings: the first guess is good
 _ROW, _TOP_ROW = _U(4), _U(3)  # a row of nodes has 2 to the power of this many bytes
 _ZERO = np.float32(ZERO)
 
@@ -150,16 +151,20 @@ def _choose_lines(active, n, nodes, row):
 
 
 @exact_kernel
-def _find(active, n, nodes, row):
-    """place: the address of the first sibling that is not below the word, ``hi``'s if all are."""
+def _find(active, n, nodes, row, is_chosen):
+    """place: the address of the first sibling that is not below the word, ``hi``'s if all are.
+
+    is_chosen: ``_choose_lines`` said where to look; otherwise that is the line of the guess.
+    """
     for a in range(n):
         lo, hi, word = _U(active.lo[a]), _U(active.hi[a]), _U(active.word[a])
         first, stop = nodes + (lo << row), nodes + (hi << row)
-        guess, line = nodes + (_U(active.guess[a]) << row), active.place[a]
+        guess = nodes + (_U(active.guess[a]) << row)
+        line = active.place[a] if is_chosen else guess & ~(_LINE - _U(1))
         n_below, n_in, begin = _below_in(line, first, stop, row, word)
         place = begin + (n_below << row)
-        beyond = (line > guess) & (n_below == n_in) & (line + _LINE < stop)
-        short = (line + _LINE <= guess) & (n_below == _U(0)) & (line > first)
+        beyond = ((line > guess) | (not is_chosen)) & (n_below == n_in) & (line + _LINE < stop)
+        short = ((line + _LINE <= guess) | (not is_chosen)) & (n_below == _U(0)) & (line > first)
         if beyond | short:  # seldom
             place = nodes + (_gallop(nodes, row, lo, hi, word, _U(active.guess[a])) << row)
         prefetch(place + _LINE // _U(2))  # the row after it ends its children
@@ -268,10 +273,12 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
             at, row = nodes[_U(m - 1)], _TOP_ROW if m == highest else _ROW
             for a in range(left):
                 prefetch(at + (_U(active.guess[a]) << row))
-            for _ in range(2 if m <= 3 else 1):  # of short n-grams siblings are many
-                _refine(active, left, at, row, per_id)
-            _choose_lines(active, left, at, row)
-            _find(active, left, at, row)
+            choose = m <= _MANY
+            if choose:
+                for _ in range(2 if m <= 3 else 1):
+                    _refine(active, left, at, row, per_id)
+                _choose_lines(active, left, at, row)
+            _find(active, left, at, row, choose)
             if m == highest:
                 _keep_highest(active, left, at, m, log_prob, order)
             else:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from corpora.vocab import Vocab
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.trie import NONE, START, Trie
 
-_BLOCK = 1 << 12  # positions that go down the trie together: their state stays in the second cache level
+_BLOCK = 1 << 14  # positions of one walk at most: their state stays in the second cache level
 _WORTH_THREADS = 1 << 15  # tokens
 _WORTH_MAPPING = 50_000  # tokens at a time: who scores so many uses most pages of the file
 
@@ -81,10 +82,12 @@ class BackoffLM:
         if ids.size >= _WORTH_MAPPING:
             self._map_all()
         words, n = self._words(ids, state)
-        # every span begins with the word before it, for its back-off weights
-        edges = range(state.size - 1, max(n - 1, state.size), _BLOCK)
-        spans = [(a, min(a + _BLOCK, n - 1) + 1) for a in edges] if n > state.size else []
         threads = self.threads if ids.size >= _WORTH_THREADS else 1
+        first, last = state.size - 1, n - 1
+        rounds = -(-(last - first) // (threads * _BLOCK))
+        edges = np.linspace(first, last, rounds * threads + 1).astype(np.int64).tolist()
+        # every span begins with the word before it, for its back-off weights
+        spans = [(a, b + 1) for a, b in pairwise(edges) if a < b]
         if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
                 parts = list(pool.map(lambda t: self._score_spans(words, spans[t::threads], entropy), range(threads)))
