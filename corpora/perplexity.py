@@ -148,7 +148,11 @@ class Tally:
     @classmethod
     def of(cls, block: Block) -> Tally:
         """The tally of a whole block."""
-        return _tally(block, lambda x: x.sum().item(), np.count_nonzero, len(block.ends), len(block), block.seconds)
+
+        def count(x: np.ndarray) -> int:
+            return int(np.count_nonzero(x))
+
+        return _tally(block, lambda x: x.sum().item(), count, len(block.ends), len(block), block.seconds)
 
     @classmethod
     def by_sentence(cls, block: Block) -> Tally:

@@ -29,6 +29,7 @@ _U = np.uint64
 _BATCH = 1 << 7  # positions to a pass: most of what they ask for is still in the first cache level when it is used
 _LINE = _U(64)  # bytes of a cache line
 _MANY = 4  # longer n-grams have few siblings: the first guess is good
+_FRACTION = _U(38)  # bits of a share of all ids: with those of an id and of a number of siblings fewer than 64
 _ROW, _TOP_ROW = _U(4), _U(3)  # a row of nodes has 2 to the power of this many bytes
 _ZERO = np.float32(ZERO)
 
@@ -55,8 +56,8 @@ def _field(column):
 
 @exact_kernel
 def _first_guess(word, lo, hi, per_id):
-    """The row of a word if the siblings lo to hi are spread evenly; per_id: 1 / number of ids."""
-    return lo + np.uint32(np.float64(word) * (per_id * np.float64(np.int64(hi) - np.int64(lo))))
+    """The row of a word if the siblings lo to hi are spread evenly; per_id: 1 / number of ids, as a ``_FRACTION``."""
+    return lo + np.uint32((_U(word) * per_id * _U(hi - lo)) >> _FRACTION)
 
 
 @exact_kernel
@@ -131,7 +132,7 @@ def _refine(active, n, nodes, row, per_id):
     for a in range(n):
         guess, lo, hi = np.int64(active.guess[a]), np.int64(active.lo[a]), np.int64(active.hi[a])
         distance = np.int64(active.word[a]) - np.int64(load32(nodes + (_U(guess) << row)))
-        guess += np.int64(np.float64(distance) * (per_id * np.float64(hi - lo)))
+        guess += (distance * np.int64(per_id) * (hi - lo)) >> np.int64(_FRACTION)
         guess = min(max(guess, lo), hi - 1)
         active.guess[a] = guess
         prefetch(nodes + (_U(guess) << row))
@@ -252,7 +253,7 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
     ABSENT, if it is not empty.  The highest order, if it is above 1, has neither.
     """
     highest = nodes.size
-    per_id = 1.0 / n_ids
+    per_id = (_U(1) << _FRACTION) // _U(n_ids)
     active = _Active(
         np.empty(_BATCH, np.uint32),
         np.empty(_BATCH, np.uint32),
