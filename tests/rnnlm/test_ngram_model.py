@@ -168,27 +168,35 @@ def test_what_arpa_files_mean_by_definition_with_blank_nodes_between(order, keep
     assert max(scored.order) == order or not known
 
 
-@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize(("order", "before"), [(2, 0), (3, 0), (3, 1), (5, 0), (6, 1), (7, 1)])
 @pytest.mark.parametrize("where", ["low", "high", "both ends", "everywhere"])
-def test_siblings_that_are_not_spread_evenly_are_found(order, where):
-    # guesses are far off: the siblings of the first word are in a corner of 40,000 ids
+def test_siblings_that_are_not_spread_evenly_are_found(order, before, where):
+    # guesses are far off: the siblings, before which there are 0 or 1 words more, are in a corner of 40,000 ids
     n_words, rng = 40_000, np.random.default_rng(7)
     corners = {"low": [(3, 3000)], "high": [(37_000, n_words)], "both ends": [(3, 1500), (38_500, n_words)]}
     ids = np.concatenate([np.arange(*corner) for corner in corners.get(where, [(3, n_words)])])
     siblings = np.sort(rng.choice(ids, 1000, replace=False))
     unigrams = {(word,): (-5.0, -0.25) for word in range(1, n_words)}
     first = 2
-    longest = {(word, *[first] * (order - 1)): (-0.5 - k / 1000, 0.0) for k, word in enumerate(siblings.tolist())}
-    middle = [{ngram[:n]: (-1.0, -0.125) for ngram in [*longest, (first,) * order]} for n in range(2, order)]
+    after = order - 1 - before
+
+    def ngram_of(word):
+        return (*[first] * before, word, *[first] * after)
+
+    longest = {ngram_of(word): (-0.5 - k / 1000, 0.0) for k, word in enumerate(siblings.tolist())}
+    middle = [
+        {ngram[i : i + n]: (-1.0, -0.125) for ngram in [*longest, (first,) * order] for i in range(order - n + 1)}
+        for n in range(2, order)
+    ]
     trie = build_trie(arrays([unigrams, *middle, longest]), n_words)
     model = BackoffLM(Vocab([b"</s>", *(b"%d" % n for n in range(n_words - 1))]), trie)
     id_of = {word: id_ for id_, word in enumerate(trie.internal[:-1].tolist())}
     others = set(rng.choice(np.arange(3, n_words), 5000, replace=False).tolist()) - set(siblings.tolist())
     words = [*siblings.tolist(), *(word for word in sorted(others) if id_of[word] > 0)]
-    text = np.array([id_of[word] for ending in words for word in (ending, *[first] * (order - 1))], np.int32)
+    text = np.array([id_of[word] for sibling in words for word in ngram_of(sibling)], np.int32)
     scored, _ = model.score_ids(text, model.start())
     last = slice(order - 1, None, order)
-    assert scored.order[last].tolist() == [order] * 1000 + [order - 1] * (len(words) - 1000)
+    assert scored.order[last].tolist() == [order] * 1000 + [after] * (len(words) - 1000)
     assert scored.log10_prob[last][:1000] == pytest.approx(-0.5 - np.arange(1000) / 1000, abs=1e-6)
 
 
