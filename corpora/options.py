@@ -82,7 +82,10 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         reason = f"not enough memory: {error}" if str(error) else "not enough memory"
     elif isinstance(error, OSError) and error.strerror:
-        reason = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+        place = error.filename
+        if place is None and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+            place = "the output"  # all files are told by name
+        reason = error.strerror if place is None else f"{place}: {error.strerror}"
     else:
         reason = str(error) or type(error).__name__
     return " ".join(line.strip() for line in reason.splitlines())
@@ -91,6 +94,16 @@ def _one_line(error: Exception) -> str:
 def _say(line: str) -> None:
     with suppress(OSError):  # standard error may be closed as well
         click.echo(line, err=True)
+
+
+def print_report(line: str, *, err: bool = False) -> None:
+    """Print a line about work whose result is a file: it goes on when nobody reads the line any more."""
+    try:
+        click.echo(line, err=err)
+    except OSError as error:
+        if not _is_closed_pipe(error):
+            raise
+        _let_go_of_output()
 
 
 def _is_closed_pipe(error: Exception) -> bool:

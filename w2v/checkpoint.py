@@ -32,6 +32,7 @@ class Settings(Record):
     """What a run reads and writes.  Paths are absolute, but for ``-``, so that it can be resumed from anywhere.
 
     ``tokenizer``: name or name+lower.  ``classes``: of k-means to write in place of vectors, 0: vectors.
+    ``threads``: None, if as many as there are processors.
     """
 
     text: list[str]
@@ -45,6 +46,7 @@ class Settings(Record):
     classes: int = 0
     log: str | None = None
     save_vocab: str | None = None
+    threads: int | None = None
 
 
 def absolute(path: str | None) -> str | None:

@@ -75,7 +75,7 @@ def accuracy(
     seen = [[ids for ids in rows if min(ids) >= 0] for rows in asked]
     sizes = [len(rows) for rows in seen]
     if not any(sizes):
-        n, which = sum(map(len, asked)), f"the first {restrict} words" if restrict else "the vocabulary"
+        n, which = sum(map(len, asked)), f"the first {stop} words" if stop == restrict else "the vocabulary"
         remedy = "; --case upper takes words of any case" if case == "keep" else ""
         raise CorpusError(f"of {n} questions none has all its words in {which}{remedy}")
     questions = np.array([ids for rows in seen for ids in rows], np.int64).reshape(-1, 4)

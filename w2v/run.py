@@ -36,6 +36,7 @@ from w2v.trainer import EpochReport, Progress, Trainer
 OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, tables
 LOG_SECONDS = 10.0  # between two lines of progress in the log
 CLASS_ITERATIONS = 10  # of k-means, as word2vec.c
+TIMES = ("seconds", "words_per_second")  # of an epoch's report
 
 
 class Diverged(CorpusError):
@@ -308,7 +309,9 @@ class Run:
     def _vectors(self) -> WordVectors:
         """The matrices with their words, as views."""
         matrices, vocab, size = self.trainer.matrices, self.text.vocab, self.config.size
-        training = {"config": self.config.to_dict(), "tokenizer": self.settings.tokenizer, "history": self._history}
+        # without times, so that the same training gives the same bytes; the log has them
+        history = [{key: value for key, value in line.items() if key not in TIMES} for line in self._history]
+        training = {"config": self.config.to_dict(), "tokenizer": self.settings.tokenizer, "history": history}
         return WordVectors(
             vocab.words, matrices.vectors(size), vocab.counts, training=training, state=matrices.state(size)
         )  # fmt: skip

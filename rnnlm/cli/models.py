@@ -44,11 +44,10 @@ def convert(model, output, form, force) -> None:
       rnnlm convert kn3.lm -o kn3.arpa.gz --to arpa
     """
     from corpora.files import check_output
-    from rnnlm.io import load, save, sniff
+    from rnnlm.io import load, save
 
     check_output(output, force)
-    # the toolkit's files hold float32: as such they are kept, though they are computed with in float64
-    lm = load(model, dtype="float32" if sniff(model).startswith("mikolov") else None)
+    lm = load(model, as_stored=True)
     spec = getattr(lm, "tokenizer", "whitespace")
     if form != "native" and spec != "whitespace":
         tokenizer = spec.replace("+", " --")

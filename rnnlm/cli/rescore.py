@@ -205,18 +205,18 @@ def _files(nbest, o: dict, inputs: list[str]) -> list[str]:
     """The files of the folder, one for each utterance; CorpusError where one could not be written."""
     from corpora.files import check_output
 
-    folder = o["output"]
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise CorpusError(f"{folder}: {error.strerror or error}") from error
-    files = []
+    folder, files = o["output"], []
     for name in nbest.utterances:
         shown = os.fsdecode(name)
         if os.path.basename(shown) != shown or "\0" in shown:
             raise CorpusError(f"utterance {shown}: its id cannot be the name of a file; use --to tsv")
         files.append(os.path.join(folder, f"{shown}.nbest"))
-        check_output(files[-1], o["force"], inputs)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise CorpusError(f"{folder}: {error.strerror or error}") from error
+    for file in files:
+        check_output(file, o["force"], inputs)
     return files
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 import click
 
 from corpora import options
-from corpora.options import ABOVE_0, FROM_0, Number, note, print_text
+from corpora.options import ABOVE_0, FROM_0, Number, note, print_report, print_text
 from rnnlm.config import ACTIVATIONS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
 
 
@@ -153,7 +153,7 @@ def train(context, **o) -> None:
         )  # fmt: skip
         with closing(run.epochs()) as epochs:
             for report in epochs:
-                click.echo(_epoch_line(report))
+                print_report(_epoch_line(report))
     finally:
         texts.close()
 

@@ -59,16 +59,19 @@ _OTHERS = {
 }
 
 
-def load(path: str | os.PathLike, *, dtype: str | None = None):
+def load(path: str | os.PathLike, *, dtype: str | None = None, as_stored: bool = False):
     """The model in a file, plain or compressed.
 
     ``dtype``: "float32" or "float64" for parameters of that type; None: as the file has them, and
-    for the toolkit's files float64, in which the toolkit computes.  A native file is mapped, not
-    read: on Windows it cannot be replaced while its model is in use.
+    for the toolkit's files float64, in which the toolkit computes.  ``as_stored``: float32 for these, which is what
+    they hold.  A native file is mapped, not read: on Windows it cannot be replaced while its model is in use.
     CorpusError or FormatError, one line, for any other file.
     """
     with Source(path) as source:
-        return FORMATS[_format_of(source)].read(source, dtype)
+        name = _format_of(source)
+        if as_stored and name.startswith("mikolov"):
+            dtype = "float32"
+        return FORMATS[name].read(source, dtype)
 
 
 def sniff(path: str | os.PathLike) -> str:

@@ -49,7 +49,7 @@ def raising(error):
         (ValueError("--hidden 0: at least 1"), "--hidden 0: at least 1"),
         (ValueError(), "ValueError"),
         (ValueError("two\n  lines"), "two lines"),
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the output: No space left on device"),
         (PermissionError(errno.EACCES, "Permission denied", "x.txt"), "x.txt: Permission denied"),
         (MemoryError(), "not enough memory"),
         (MemoryError("Unable to allocate 9 TiB"), "not enough memory: Unable to allocate 9 TiB"),

@@ -158,4 +158,4 @@ def test_what_cannot_be_done_is_one_line(line, code, reason, lists, rnnlm):
     found, out, err = rnnlm(f"rescore -m small.rnnlm {line}")
     assert (found, out) == (code, "")
     assert err.startswith(f"Error: {reason}")
-    assert not (lists / "out").exists() or not list((lists / "out").iterdir())
+    assert not (lists / "out").exists()

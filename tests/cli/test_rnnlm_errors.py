@@ -253,7 +253,7 @@ def test_a_device_that_is_full(folder, rnnlm, start_rnnlm):
     with open("/dev/full", "wb") as full, start_rnnlm("surprisal -m small.rnnlm test.txt", stdout=full) as process:
         err = process.stderr.read()
     assert process.returncode == 1
-    assert err == b"Error: No space left on device\n"
+    assert err == b"Error: the output: No space left on device\n"
 
 
 def test_too_little_memory_is_refused_with_the_figures(folder, refused, rnnlm, monkeypatch):

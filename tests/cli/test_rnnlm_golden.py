@@ -102,6 +102,8 @@ def test_a_model_of_0_4b_comes_back_byte_for_byte_from_the_native_form(folder, g
     done("convert native -o back --to 0.4b-binary")
     data = original.read_bytes()
     assert (folder / "back").read_bytes() == (gzip.decompress(data) if original.suffix == ".gz" else data)
+    done("convert - -o piped --to native", data)
+    assert (folder / "piped").read_bytes() == (folder / "native").read_bytes()
 
 
 def test_a_native_model_comes_back_from_0_4bs_forms(folder, done):

@@ -81,7 +81,7 @@ def test_compute_accuracy_prints_the_same(golden, w2v_done):
     [
         (b": a\nman woman king\n", '-:2: expected four words or a heading ": name", found 3 words: "man woman king"'),
         (b"", "-: no questions"),
-        (b"a b c d\n", "of 1 questions none has all its words in the first 30000 words"),
+        (b"a b c d\n", "-: of 1 questions none has all its words in the vocabulary"),
     ],
 )
 def test_questions_that_cannot_be_asked(files, w2v, text, message):

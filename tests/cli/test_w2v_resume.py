@@ -145,9 +145,23 @@ def test_the_rest_of_the_options_is_in_the_checkpoint(w2v, uninterrupted, tmp_pa
     assert sorted(os.listdir(folder)) == ["log", "text", "v", "vocab"]
 
 
+def test_the_threads_are_those_of_the_run_unless_others_are_given(w2v, interrupted, monkeypatch):
+    used = []
+
+    def trainer(*args, threads, **options):
+        used.append(threads)
+        return SmallTrainer(*args, threads=threads, **options)
+
+    monkeypatch.setattr("w2v.run.Trainer", trainer)
+    with when_ticking(20, arrives(signal.SIGINT)):
+        assert w2v("train --resume -o v")[0] == 130
+    assert w2v("train --resume -o v --threads 3")[0] == 0
+    assert used == [1, 3]
+
+
 def test_the_text_may_be_given_again(w2v, uninterrupted, interrupted):
     os.rename("text", "moved")
-    code, _, err = w2v("train --resume -o v --threads 1")
+    code, _, err = w2v("train --resume -o v")  # with one thread, as the run that was interrupted
     assert code == 1
     assert "text: no such file" in err
     assert w2v("train moved --resume -o v --threads 1")[0] == 0
@@ -189,7 +203,7 @@ def test_training_on_from_older_vectors_can_be_interrupted(w2v, folder):
     with when_ticking(20, arrives(signal.SIGINT)):
         assert w2v(command)[0] == 130
     os.remove("old")
-    assert w2v("train --resume -o v --threads 1")[0] == 0
+    assert w2v("train --resume -o v")[0] == 0
     assert_same_vectors("v", "whole")
 
 

@@ -8,6 +8,7 @@ import math
 import click
 
 from corpora import options
+from corpora.errors import CorpusError
 from corpora.options import note, print_text
 from w2v.cli.tables import print_table, text_of
 
@@ -51,9 +52,12 @@ def accuracy(path, file, restrict, case, method, threads, as_json) -> None:
     vectors = w2v.load(path, limit=restrict or None)
     n_questions = sum(len(section.questions) for section in sections)
     with bar(n_questions, "solving", unit=" questions") as progress, threadpool_limits(threads, "blas"):
-        found = solve(
-            vectors, sections, restrict=restrict or None, case=case, method=method, progress=progress.update
-        )  # fmt: skip
+        try:
+            found = solve(
+                vectors, sections, restrict=restrict or None, case=case, method=method, progress=progress.update
+            )  # fmt: skip
+        except CorpusError as error:
+            raise CorpusError(f"{file}: {error}") from error
     totals = {"semantic": found.semantic, "syntactic": found.syntactic, "total": found.total}
     if as_json:
         sections = [{"section": _text(part.name), **_counts(part)} for part in found.sections]

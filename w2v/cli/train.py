@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from dataclasses import replace
 
 import click
 
 from corpora import options
-from corpora.options import ABOVE_0, FROM_0, Number, note
+from corpora.options import ABOVE_0, FROM_0, Number, note, print_report
 from w2v.config import CBOW_UPDATES, DTYPES, MAX_SIZE, MAX_WINDOW, NEGATIVES
 
 FORMATS = ("native", "text", "binary")
@@ -124,15 +125,12 @@ def train(context, **o) -> None:
       w2v train sentences.txt -o elman.w2v --size 20 --iter 2
     """
     _check_usage(context, o)
-    from corpora.processors import available
-
-    threads = o["threads"] or available()
-    run = _resumed(o, threads) if o["resume"] else _started(context, o, threads)
+    run = _resumed(o) if o["resume"] else _started(context, o)
     to_errors = "-" in (run.output, run.settings.log, run.settings.save_vocab)
     try:
         with closing(run.epochs()) as epochs:
             for report in epochs:
-                click.echo(_epoch_line(report), err=to_errors)
+                print_report(_epoch_line(report), err=to_errors)
     finally:
         run.text.close()
 
@@ -158,7 +156,7 @@ def _check_usage(context, o: dict) -> None:
         raise click.UsageError("two outputs to standard output (-); give files", context)
 
 
-def _started(context, o: dict, threads: int):
+def _started(context, o: dict):
     """The Run of the options, or of its checkpoint if it was interrupted."""
     from w2v.config import TrainConfig
 
@@ -181,7 +179,7 @@ def _started(context, o: dict, threads: int):
         text=[absolute(path) for path in o["text"]], tokenizer=get_tokenizer(o["tokenizer"], o["lower"]).spec,
         vocab=absolute(o["vocab_file"]), min_count=o["min_count"], max_vocab=o["max_vocab"], init=absolute(o["init"]),
         grow_vocab=o["grow_vocab"], format=_format(o), classes=o["classes"] or 0, log=absolute(o["log"]),
-        save_vocab=absolute(o["save_vocab"]),
+        save_vocab=absolute(o["save_vocab"]), threads=o["threads"],
     )  # fmt: skip
     files = [*expand(o["text"]), *filter(None, (o["vocab_file"], o["init"]))]
     # before the time is spent
@@ -190,42 +188,49 @@ def _started(context, o: dict, threads: int):
     if resumes and keeps_checkpoints(output):
         checkpoint = Checkpoint.load(checkpoint_of(output))
         checkpoint.require_same(config, settings)
-        return _going_on(o, checkpoint, settings, o["text"], threads)
+        return _going_on(o, checkpoint, settings, o["text"])
     words = VocabOptions(o["vocab_file"], o["min_count"], o["max_vocab"], o["grow_vocab"])
-    text = _read(o, o["text"], settings, threads, options=words, initial=initial)
+    text = _read(o, o["text"], settings, options=words, initial=initial)
     return Run(
-        output, config, settings, text, threads, initial=initial, checkpoint_minutes=o["checkpoint"], say=note,
+        output, config, settings, text, _threads(settings), initial=initial, checkpoint_minutes=o["checkpoint"],
+        say=note,
     )  # fmt: skip
 
 
-def _resumed(o: dict, threads: int):
-    """The Run of a checkpoint, which has all settings in it; only the text may be given."""
+def _resumed(o: dict):
+    """The Run of a checkpoint, which has all settings in it; only the text and the threads may be given."""
     from corpora.inputs import expand
     from corpora.resumable import check_outputs, checkpoint_of
     from w2v.checkpoint import Checkpoint
 
     checkpoint = Checkpoint.load(checkpoint_of(o["output"]))
-    settings = checkpoint.settings
+    settings = replace(checkpoint.settings, threads=o["threads"] or checkpoint.settings.threads)
     paths = o["text"] or settings.text
     check_outputs(_outputs(o["output"], settings), inputs=expand(paths))
-    return _going_on(o, checkpoint, settings, paths, threads)
+    return _going_on(o, checkpoint, settings, paths)
+
+
+def _threads(settings) -> int:
+    from corpora.processors import available
+
+    return settings.threads or available()
 
 
 def _outputs(output: str, settings) -> dict[str, str | None]:
     return {"the vectors": output, "the log": settings.log, "the vocabulary": settings.save_vocab}
 
 
-def _going_on(o: dict, checkpoint, settings, paths, threads: int):
+def _going_on(o: dict, checkpoint, settings, paths):
     from w2v.run import Run
 
-    text = _read(o, paths, settings, threads, known=checkpoint.vocab)
+    text = _read(o, paths, settings, known=checkpoint.vocab)
     return Run(
-        o["output"], checkpoint.config, settings, text, threads, resumed=checkpoint,
+        o["output"], checkpoint.config, settings, text, _threads(settings), resumed=checkpoint,
         checkpoint_minutes=o["checkpoint"], say=note,
     )  # fmt: skip
 
 
-def _read(o: dict, paths, settings, threads: int, **words):
+def _read(o: dict, paths, settings, **words):
     """The encoded text, and the list of its words if it is wanted."""
     from corpora.files import replace_file
     from corpora.inputs import expand, text_size
@@ -234,7 +239,7 @@ def _read(o: dict, paths, settings, threads: int, **words):
 
     with bar(text_size(expand(paths)), "reading") as progress:
         text = read_text(
-            paths, settings.tokenizer, threads=o["threads"], tmp=o["tmp"], progress=progress.update, **words
+            paths, settings.tokenizer, threads=settings.threads, tmp=o["tmp"], progress=progress.update, **words
         )  # fmt: skip
     try:
         note(f"vocabulary: {len(text.vocab)} words")
