@@ -12,6 +12,7 @@ FORMAT_NAMES = {
     "mikolov-binary": "0.4b-binary",
 }
 """The formats of rnnlm.io as the command calls them, where that is otherwise."""
+ARPA_ENDINGS = (".arpa", ".arpa.gz")
 
 
 def facts(path: str | os.PathLike) -> dict:

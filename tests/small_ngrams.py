@@ -153,6 +153,11 @@ def ngrams(model: BackoffLM) -> dict[tuple[bytes, ...], tuple[float, float]]:
     return {ngram: values for order in orders for ngram, values in order.items()}
 
 
+def without_weight(found: dict[tuple[bytes, ...], tuple[float, float]]) -> set[tuple[bytes, ...]]:
+    """The n-grams of ``ngrams`` or ``read_arpa`` that have no back-off weight, not even one of 0."""
+    return {ngram for ngram, (_, weight) in found.items() if weight == 0 and math.copysign(1, weight) < 0}
+
+
 def differences(model: BackoffLM, twin: reference.Model, tolerance: float = 1e-5) -> dict:
     """{n-gram: (ours, the twin's)} where log10 probabilities or back-off weights differ, or one lacks the n-gram.
 

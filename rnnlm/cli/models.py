@@ -8,7 +8,9 @@ import click
 
 from corpora import options
 from corpora.options import note, print_text
-from rnnlm.describe import FORMAT_NAMES
+from rnnlm.describe import ARPA_ENDINGS, FORMAT_NAMES
+
+_FORMATS = list(dict.fromkeys(FORMAT_NAMES.values()))
 
 
 @click.command(short_help="What is in a model file.")
@@ -31,8 +33,9 @@ def info(model, as_json) -> None:
 @click.argument("model")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The file to write.")
 @click.option(
-    "--to", "form", type=click.Choice(list(dict.fromkeys(FORMAT_NAMES.values()))), required=True,
-    help="The format to write: arpa for n-gram models, those of 0.4b for recurrent ones, native for both.",
+    "--to", "form", type=click.Choice(_FORMATS),
+    help="The format to write: arpa for n-gram models, those of 0.4b for recurrent ones, native for both.  "
+    "[default: arpa if FILE ends in .arpa or .arpa.gz]",
 )  # fmt: skip
 @options.force_option
 def convert(model, output, form, force) -> None:
@@ -41,11 +44,14 @@ def convert(model, output, form, force) -> None:
     \b
     Example:
       rnnlm convert elman.rnnlm -o elman.txt --to 0.4b-text
-      rnnlm convert kn3.lm -o kn3.arpa.gz --to arpa
+      rnnlm convert kn3.lm -o kn3.arpa.gz
     """
     from corpora.files import check_output
     from rnnlm.io import load, save
 
+    form = form or ("arpa" if output.endswith(ARPA_ENDINGS) else None)
+    if form is None:
+        raise click.UsageError(f"the format of {output} is to be said: --to {', '.join(_FORMATS)}")
     check_output(output, force)
     lm = load(model, as_stored=True)
     spec = getattr(lm, "tokenizer", "whitespace")

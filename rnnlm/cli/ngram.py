@@ -11,6 +11,7 @@ import click
 
 from corpora import options
 from corpora.options import ABOVE_0, Number, note
+from rnnlm.describe import ARPA_ENDINGS
 
 MAX_ORDER = 9
 SMOOTHINGS = (
@@ -25,7 +26,6 @@ SMOOTHINGS = (
 )
 FOR_ONE_SMOOTHING = {"discount": "absolute", "delta": "additive", "gt_max": "good-turing"}
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-ARPA_ENDINGS = (".arpa", ".arpa.gz")
 
 
 class Size(click.ParamType):

@@ -5,10 +5,11 @@ r"""N-gram models in ARPA form, as SRILM, KenLM and IRSTLM write them: recognise
     ngram 2=3
 
     \1-grams:
-    -1.2 <tab> the <tab> -0.3   log10 probability, the words, log10 back-off weight (0 where it is left out)
+    -1.2 <tab> the <tab> -0.3   log10 probability, the words, log10 back-off weight
     ...
     \end\
 
+Only n-grams that no longer one begins with can do without a back-off weight.
 What is between fields may be tabs or spaces.  What is wrong is an error with the line's number, as strictly
 as KenLM has it.  ``<UNK>`` is the word ``<unk>``; ``<s>`` is no word of the vocabulary, only a context.
 Writing is in ``arpa_writer``.

@@ -10,6 +10,7 @@ import numpy as np
 
 from corpora.bytes_simd import leading_zeros, load64, prefetch, store8, store64
 from corpora.jit import exact_kernel
+from rnnlm.ngram.trie import NO_BACKOFF_BITS
 
 LONGEST_NUMBER = 13  # bytes: -1.234567e-45
 SLACK = 16  # bytes beyond a line that are written to, and beyond a word that are read
@@ -20,6 +21,7 @@ _INF, _NAN = (_U(int.from_bytes(text, "little")) for text in (b"inf", b"nan"))
 _LOW = _U(0xFFFFFFFF)
 _SIGN = _U(0x80000000)
 _INFINITE = _U(0x7F800000)
+_NO_BACKOFF = _U(NO_BACKOFF_BITS)
 _DIGITS = 7
 _ASCII_ZEROS = _U(0x3030303030303030)
 _LEADING = _U(int.from_bytes(b"0.000000", "little"))
@@ -202,7 +204,7 @@ def _write_line(tables, path, order, is_highest, slots, at):
         store8(at, separator)
         at = _write_word(slots + word * _SLOT_BYTES, at + _U(1))
         separator = _SPACE
-    if not is_highest and backoff & ~_SIGN != _U(0):
+    if not is_highest and backoff != _NO_BACKOFF:
         store8(at, _TAB)
         at = write_number(backoff, at + _U(1))
     store8(at, _NEWLINE)

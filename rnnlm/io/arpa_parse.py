@@ -12,7 +12,7 @@ import numpy as np
 from corpora.bytes_simd import bit_count, load8, separator_mask, trailing_zeros
 from corpora.encode import find_words
 from corpora.jit import exact_kernel
-from rnnlm.ngram.trie import MAX_ORDER, NONE, ZERO
+from rnnlm.ngram.trie import MAX_ORDER, NO_BACKOFF, NONE, ZERO
 
 # state: where in the piece the next line is, n-grams so far, lines so far, why the kernel stopped, the word at fault,
 # bytes of words so far (of unigrams)
@@ -35,6 +35,7 @@ _POWERS = np.array([10.0**k for k in range(23)])  # exact in float64
 _LARGEST_EXPONENT = 9999
 _ZERO = np.float32(ZERO)
 _NONE = np.uint32(NONE)
+_NO_BACKOFF = np.float32(NO_BACKOFF)
 
 
 @exact_kernel
@@ -145,12 +146,12 @@ def _read_numbers(base, starts, lengths, n_fields, order, highest, row, log10_pr
     if log10_prob > np.float32(0):
         return PROB_POSITIVE
     log10_probs[row] = _ZERO if np.isinf(log10_prob) else log10_prob
-    backoff = np.float32(0)
+    backoff = _NO_BACKOFF
     if n_fields == order + 2:
         value, good = parse_number(base + starts[order + 1], lengths[order + 1])
         if not good:
             return BACKOFF_NUMBER
-        backoff = np.float32(value)
+        backoff = np.float32(value) + np.float32(0)  # -0 is a weight of 0
         if not np.isfinite(backoff):
             return BACKOFF_INFINITE
         if highest and backoff != np.float32(0):

@@ -1,8 +1,8 @@
 """N-gram models in ARPA form: written.
 
 Numbers have seven digits, as C's "%.7g" prints them.  Unigrams come in the order of the vocabulary, ``<s>``
-after ``</s>``; longer n-grams in the trie's order.  A back-off weight of 0 is left out, as SRILM does where no
-longer n-gram follows.  With a name in .gz the file is a row of gzip members, one for each block of lines.
+after ``</s>``; longer n-grams in the trie's order.  A back-off weight that is NO_BACKOFF is left out, as SRILM
+does; one of 0 is written.  With a name in .gz the file is a row of gzip members, one for each block of lines.
 """
 
 from __future__ import annotations

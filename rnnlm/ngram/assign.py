@@ -24,7 +24,7 @@ import numpy as np
 from corpora.bytes_simd import prefetch
 from corpora.jit import exact_kernel, exp, log10
 from rnnlm.ngram.orders import DROPPED
-from rnnlm.ngram.trie import BLANK, PROB, WORD, ZERO
+from rnnlm.ngram.trie import BLANK, NO_BACKOFF, PROB, WORD, ZERO
 
 NEXT, SEEN, NEXT_PARENT, SEEN_SHORTER = range(4)  # columns of a word's cursor
 NOT_SEEN = np.uint32(0xFFFFFFFF)
@@ -39,6 +39,7 @@ _AT_ONCE = 512  # numbers that stay in the first cache level
 _U = np.uint64
 _LN10 = 2.302585092994046
 _ZERO = np.float32(ZERO)
+_NO_BACKOFF = np.float32(NO_BACKOFF)
 # sums are of integers, so that they are the same in whatever order the n-grams of a history come
 _TAKEN_UNIT = float(1 << 36)
 _MASS_UNIT = float(1 << 60)
@@ -253,8 +254,9 @@ def _finish_as_srilm(block, n_histories, n_items, rule, columns):
         masses[5, h] = log10(max(masses[3, h], _TINY))
     for h in range(_U(n_histories)):
         mass, weight, unseen, lower_unseen = masses[0, h], masses[1, h], masses[2, h], masses[3, h]
-        backoff, scale = np.float32(0.0), np.float32(0.0)
+        backoff, scale = _NO_BACKOFF, np.float32(0.0)
         if mass > 0.0:
+            backoff = np.float32(0.0)
             if histories.size > 0:
                 histories[row[h]] = 1
             if rule.fixed > 0.0:

@@ -6,7 +6,7 @@ Orders are added one after another, so that the n-grams of one order only are in
 trie.  Each n-gram looks up its suffix, which is its parent in the trie, going down one order at a time
 for thousands of n-grams together.  The number of children per parent says where every n-gram belongs,
 so that only siblings are left to be sorted, and only where they are not in order already.  That every
-n-gram's context is there is then seen in one pass over the sorted nodes.
+n-gram's context is there, with a back-off weight, is then seen in one pass over the sorted nodes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlm.ngram.place import count_children, insert_blanks, place_nodes, sort_siblings
-from rnnlm.ngram.search import MISSING, descend, first_without_ngram, follow_contexts
+from rnnlm.ngram.search import MISSING, descend, first_without_context, follow_contexts
 from rnnlm.ngram.trie import (
     BACKOFF,
     BLANK,
@@ -24,6 +24,7 @@ from rnnlm.ngram.trie import (
     FIRST_WORD,
     MAX_ORDER,
     MAX_WORDS,
+    NO_BACKOFF_BITS,
     PROB,
     START,
     TOP_PROB,
@@ -73,7 +74,7 @@ class TrieBuilder:
         """Add all n-grams of the next order: ids (M, n) uint32, internal, oldest word first, in any order.
 
         log10_probs, backoffs (M,) float32; the highest order has no backoffs.
-        NgramError for an n-gram that is there twice, and for one whose context is no n-gram.
+        NgramError for an n-gram that is there twice, and for one whose context is no n-gram or has NO_BACKOFF.
         """
         n = len(self._nodes) + 1
         ids = np.ascontiguousarray(ids, np.uint32)
@@ -109,13 +110,14 @@ class TrieBuilder:
     def _contexts_of(self, n: int, contexts_above: np.ndarray) -> tuple[np.ndarray, int]:
         """(M,) uint32: for every node of order n the row of its n-gram without the newest word; how many have none.
 
-        Every n-gram needs one that is an n-gram: a query goes on from its back-off weight.
+        Every n-gram needs one that is an n-gram and has a back-off weight: a query goes on from there.
         """
         above, nodes = self._nodes[n - 2], self._nodes[n - 1]
         if n == 2:
             contexts = nodes[:-1, WORD].copy()
             probs = nodes.view(np.float32)[:-1, TOP_PROB if nodes.shape[1] == 2 else PROB]
-            without = (above.view(np.float32)[:-1, PROB] > 0)[contexts] & (probs <= 0)
+            no_context = (above.view(np.float32)[:-1, PROB] > 0) | (above[:-1, BACKOFF] == NO_BACKOFF_BITS)
+            without = no_context[contexts] & (probs <= 0)
             return contexts, int(np.count_nonzero(without))
         contexts = np.empty(len(nodes) - 1, np.uint32)
         two_above = self._nodes[n - 3]
@@ -128,14 +130,17 @@ class TrieBuilder:
         return contexts
 
     def _without_context(self, ids: np.ndarray) -> NgramError:
-        """The first n-gram, in the order that was given, whose context is none."""
+        """The first n-gram, in the order that was given, whose context is none or has no back-off weight."""
         n = ids.shape[1]
-        probs = self._nodes[n - 2].view(np.float32)
+        nodes = self._nodes[n - 2]
         for start in range(0, len(ids), _CHUNK):
             rows = self._rows(ids[start : start + _CHUNK], 0, n - 1)
-            if (first := int(first_without_ngram(probs, rows))) < rows.size:
+            if (first := int(first_without_context(nodes, rows))) < rows.size:
                 break
-        return NgramError(n, start + first, f"its context is not among the {n - 1}-grams")
+        row = int(rows[first])
+        if row == MISSING or nodes.view(np.float32)[row, PROB] > 0:
+            return NgramError(n, start + first, f"its context is not among the {n - 1}-grams")
+        return NgramError(n, start + first, "its context has no back-off weight; write 0 there if that is meant")
 
     def _make_suffixes(self, ids: np.ndarray) -> np.ndarray:
         """(M,) uint32: the row of each n-gram without its oldest word; what is missing there is put in as a blank."""

@@ -45,7 +45,7 @@ from rnnlm.ngram.orders import (
 )
 from rnnlm.ngram.search import follow_contexts
 from rnnlm.ngram.smoothing import MAX_COUNT, METHODS, STUPID, Options, Rule
-from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NONE, PROB, START, WORD, ZERO, Trie
+from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NO_BACKOFF, NONE, PROB, START, WORD, ZERO, Trie
 
 _WORTH_THREADS = 1 << 17  # records
 _WORDS = 1 << 10  # words whose places are looked up, each in a page of its own, before pages are given back
@@ -260,7 +260,8 @@ class _Order:
         threads = threads if self.counted.record_starts[-1] >= _WORTH_THREADS else 1
         column = count_column(self.counted, self.n)
         with _columns(self.counted.arena, self.nodes, column, self.upper, self._copies) as (counts, lower, backoffs):
-            backoffs[:] = 1.0 if self.rule.exact else 0.0  # of histories that nothing follows
+            # of histories that nothing follows: SRILM's way to have no weight, KenLM's to have one of 1
+            backoffs[:] = 1.0 if self.rule.exact else NO_BACKOFF
             columns = Columns(counts, counts.view(np.float32), lower, backoffs, self.dropped, self.histories)
             return (self._bigrams if self.n == 2 else self._longer)(pool, threads, columns) > 0
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.jit import exact_kernel
-from rnnlm.ngram.trie import CHILD, PROB, WORD
+from rnnlm.ngram.trie import BACKOFF, CHILD, NO_BACKOFF_BITS, PROB, WORD
 
 DROPPED = np.uint32(1 << 31)  # a mark in WORD: the n-gram is left out
+_NO_BACKOFF = np.uint32(NO_BACKOFF_BITS)
 _U = np.uint64
 
 
@@ -81,6 +82,7 @@ def count_counts(counts, out):
 def spread_histories(upper, histories, dropped, contexts, upper_histories):
     """The end of a history is one, too, and so is the history of a history that would else be dropped.
 
+    That history may have had nothing else after it; it needs a back-off weight then, which is 0.
     upper: the nodes of order n - 1.  histories, dropped (M,) uint8, contexts (M,) uint32, the rows of the
     histories of n-grams, are of order n; upper_histories (rows of order n - 1,) uint8 gets ones.
     """
@@ -89,7 +91,10 @@ def spread_histories(upper, histories, dropped, contexts, upper_histories):
             if histories[k] != 0:
                 upper_histories[j] = 1
                 if dropped[k] != 0:
-                    upper_histories[contexts[k]] = 1
+                    context = _U(contexts[k])
+                    upper_histories[context] = 1
+                    if upper[context, BACKOFF] == _NO_BACKOFF:
+                        upper[context, BACKOFF] = 0
 
 
 @exact_kernel

@@ -20,9 +20,10 @@ from corpora.jit import exact_kernel, log10
 from rnnlm.ngram.assign import EPSILON, log10_or_zero, power10, unmark
 from rnnlm.ngram.histories import Histories
 from rnnlm.ngram.orders import DROPPED, compact
-from rnnlm.ngram.trie import BACKOFF, PROB, START, TOP_PROB, WORD, ZERO, Trie
+from rnnlm.ngram.trie import BACKOFF, NO_BACKOFF, PROB, START, TOP_PROB, WORD, ZERO, Trie
 
 _U = np.uint64
+_NO_BACKOFF = np.float32(NO_BACKOFF)
 
 
 @exact_kernel
@@ -68,11 +69,11 @@ def _remove(gone, protected, log_probs, upper_log_probs, parents, contexts, sums
 
 
 @exact_kernel
-def _protect(gone, contexts, protected):
+def _mark_contexts(gone, contexts, marks):
     """Mark the contexts of the n-grams that are left."""
     for k in range(_U(gone.size)):
         if not gone[k]:
-            protected[contexts[k]] = True
+            marks[contexts[k]] = True
 
 
 @exact_kernel
@@ -84,14 +85,17 @@ def _protect_parents(protected, parents, upper_protected):
 
 
 @exact_kernel
-def _new_backoffs(sums, backoffs):
-    """backoffs (contexts,) float32: log10; ``sums`` becomes log10 of what probabilities are scaled with, mostly 0."""
+def _new_backoffs(sums, followed, backoffs):
+    """backoffs (contexts,) float32: log10; ``sums`` becomes log10 of what probabilities are scaled with, mostly 0.
+
+    followed (contexts,) bool: whether any n-gram is left after it.
+    """
     for x in range(_U(backoffs.size)):
         mass, left, lower_left = sums[x, 0], 1.0 - sums[x, 0], 1.0 - sums[x, 1]
         if left < EPSILON and backoffs[x] <= np.float32(ZERO):
             left = 0.0  # as before: what rounding leaves over is nothing
         sums[x, 0] = 0.0
-        backoffs[x] = 0.0
+        backoffs[x] = np.float32(0.0) if followed[x] else _NO_BACKOFF
         if mass > 0.0:
             if lower_left < EPSILON:
                 if left > EPSILON:
@@ -125,14 +129,16 @@ def prune(trie: Trie, threshold: float) -> Trie:
         _add_masses(gone[n - 1], *links, sums)
         _remove(gone[n - 1], protected, *links, sums, backoffs[n - 2], histories[n - 2], threshold)
         upper_protected = np.zeros(gone[n - 2].size, bool)
-        _protect(gone[n - 1], found.contexts[n - 1], upper_protected)
+        _mark_contexts(gone[n - 1], found.contexts[n - 1], upper_protected)
         _protect_parents(protected, found.parents[n - 1], upper_protected)
         protected = upper_protected
     for n in range(2, order + 1):
         sums = np.zeros((gone[n - 2].size, 2))
         links = (found.log_probs[n - 1], found.log_probs[n - 2], found.parents[n - 1], found.contexts[n - 1])
         _add_masses(gone[n - 1], *links, sums)
-        _new_backoffs(sums, backoffs[n - 2])
+        followed = np.zeros(gone[n - 2].size, bool)
+        _mark_contexts(gone[n - 1], found.contexts[n - 1], followed)
+        _new_backoffs(sums, followed, backoffs[n - 2])
         _refresh(gone[n - 1], *links, backoffs[n - 2], sums)
     return _without(trie, found, gone)
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from corpora.bytes_simd import prefetch
 from corpora.jit import exact_kernel
-from rnnlm.ngram.trie import CHILD, PROB, WORD
+from rnnlm.ngram.trie import BACKOFF, CHILD, NO_BACKOFF_BITS, PROB, WORD
 
 MISSING = 0xFFFFFFFF  # in the place of a row
 
 _U = np.uint64
-_MISSING, _PROB = _U(MISSING), _U(PROB)
+_MISSING = _U(MISSING)
+_NO_BACKOFF = np.uint32(NO_BACKOFF_BITS)
 _BATCH = 32  # n-grams that are looked up side by side: their cache lines arrive together
 _AHEAD = 8  # nodes between a prefetch and the use of what it brings
 _MANY = 64  # siblings
@@ -88,14 +89,13 @@ def descend(above, nodes, ids, column, n_words, rows):
 
 
 @exact_kernel
-def first_without_ngram(probs, rows):
-    """The first k whose rows[k] is MISSING or a blank node; the number of rows where there is none.
+def first_without_context(nodes, rows):
+    """The first k whose rows[k] is no context (``is_context``); the number of rows where there is none.
 
-    probs (M + 1, 4) float32: the nodes of the rows' order.
+    nodes (M + 1, 4) uint32, of the rows' order.
     """
     for k in range(_U(rows.size)):
-        row = _U(rows[k])
-        if row == _MISSING or probs[row, _PROB] > np.float32(0):
+        if not is_context(nodes, _U(rows[k])):
             return k
     return _U(rows.size)
 
@@ -107,7 +107,7 @@ def follow_contexts(two_above, above, nodes, n_words, contexts_above, contexts):
     two_above (B + 1, 4), above (A + 1, 4), nodes (M + 1, 2 or 4) uint32: three neighbouring orders.
     contexts_above (A,): the same for the rows above, in two_above.  MISSING where there is no such node:
     the context of a child is a child of its parent's context, with the same word.
-    Returns how many n-grams have a context that is MISSING or blank; blank nodes need none.
+    Returns how many n-grams have a context that is none (``is_context``); blank nodes need none.
     """
     n_without = 0
     is_highest = nodes.shape[1] == 2
@@ -131,7 +131,7 @@ def follow_contexts(two_above, above, nodes, n_words, contexts_above, contexts):
         for row in range(_U(above[parent, CHILD]), _U(above[parent + _U(1), CHILD])):
             found = find_child(above, lo, hi, _U(nodes[row, WORD]), _U(n_words))
             contexts[row] = found
-            if found == _MISSING or _is_blank(above[found, PROB]):
+            if not is_context(above, found):
                 n_without += is_highest or not _is_blank(nodes[row, PROB])
     return n_without
 
@@ -140,3 +140,9 @@ def follow_contexts(two_above, above, nodes, n_words, contexts_above, contexts):
 def _is_blank(prob):
     """Whether the float32 of these bits is above 0."""
     return np.uint32(0) < prob < np.uint32(0x80000000)
+
+
+@exact_kernel
+def is_context(nodes, row):
+    """Whether n-grams can follow that of a row: it is there, no blank, and has a back-off weight."""
+    return row != _MISSING and not _is_blank(nodes[row, PROB]) and nodes[row, BACKOFF] != _NO_BACKOFF

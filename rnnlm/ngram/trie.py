@@ -23,6 +23,8 @@ MAX_ORDER = 9
 MAX_WORDS = (1 << 24) - FIRST_WORD - 1
 ZERO = -99.0  # log10 of a probability of zero, as SRILM writes it
 BLANK = 1.0  # in the place of a log10 probability: no n-gram, only on the way to longer ones
+NO_BACKOFF = -0.0  # in the place of a back-off weight: none, for no longer n-gram begins with this one; counts as 0
+NO_BACKOFF_BITS = 0x80000000  # the same, of float32
 WORD, CHILD, PROB, BACKOFF = range(4)  # the columns of a node; the highest order has WORD and TOP_PROB only
 TOP_PROB = 1
 
@@ -42,7 +44,7 @@ class Trie:
     """nodes[n - 1] (M + 1, 4) uint32, the n-grams of order n < N (and of order 1), sorted by their paths:
 
     WORD the oldest word, CHILD the row of the first child in the next order, PROB the log10 probability
-    and BACKOFF the log10 back-off weight, both as the bits of a float32 (``floats``).  Order 1 has a row
+    and BACKOFF the log10 back-off weight or NO_BACKOFF, both as the bits of a float32 (``floats``).  Order 1 has a row
     for every internal id.  The last row is a sentinel: its CHILD is the number of nodes of the next order.
     The highest order, if it is above 1, is (M + 1, 2): WORD and TOP_PROB.
     ``internal`` (V + 1,) uint32: ``internal_ids``.  ``listed``: ``n_ngrams`` of all orders, where it is known.

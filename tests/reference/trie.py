@@ -20,7 +20,7 @@ def nodes_of(trie: Trie, order: int) -> dict[tuple[int, ...], tuple[float, float
     is_top = order == trie.order and order > 1
     assert len(paths) == len(floats)
     return {
-        path: (float(row[TOP_PROB]), 0.0) if is_top else (float(row[PROB]), float(row[BACKOFF]))
+        path: (float(row[TOP_PROB]), -0.0) if is_top else (float(row[PROB]), float(row[BACKOFF]))
         for path, row in zip(paths, floats, strict=True)
     }
 
@@ -69,7 +69,7 @@ def ngrams_of(trie: Trie, words: list[bytes]) -> list[dict[tuple[bytes, ...], tu
 
 
 def read_arpa(text: bytes) -> list[dict[tuple[bytes, ...], tuple[float, float]]]:
-    """The same, of an ARPA file that is right; -inf is -99, as floats of 32 bits."""
+    """The same, of an ARPA file that is right; -inf is -99, no back-off weight is -0.0, as floats of 32 bits."""
     orders: list[dict] = []
     for line in text.split(b"\n"):
         fields = [field for field in re.split(rb"[ \t\r]", line) if field]
@@ -77,7 +77,7 @@ def read_arpa(text: bytes) -> list[dict[tuple[bytes, ...], tuple[float, float]]]
             orders.append({})
         elif orders and fields and not line.startswith(b"\\"):
             n = len(orders)
-            prob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) == n + 2 else 0.0
+            prob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) == n + 2 else -0.0
             ngram = tuple(fields[1 : n + 1])
             orders[-1][ngram] = float(np.float32(max(prob, -99.0))), float(np.float32(backoff))
     return orders

@@ -123,7 +123,6 @@ DIALECTS = {
     "spaces at the ends": TINY.replace(b"\n", b" \t\n").replace(b"\n-", b"\n -"),
     "a byte order mark": b"\xef\xbb\xbf" + TINY,
     "no last newline": TINY[:-1],
-    "KenLM's back-offs of 0": TINY.replace(b"cat </s>\n-1.5", b"cat </s>\t0\n-1.5"),
     "a 0 in the highest order": TINY.replace(b"cat </s>\n\n", b"cat </s>\t0\n\n"),
     "<UNK>": TINY.replace(b"<unk>", b"<UNK>"),
     "exponents": TINY.replace(b"-0.25\tthe cat", b"-2.5E-01\tthe cat").replace(b"\t0.5\n", b"\t+5e-1\n"),
@@ -136,6 +135,18 @@ DIALECTS = {
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_dialects_mean_the_same(dialect, tmp_path):
     assert same(load(tmp_path, DIALECTS[dialect]), load(tmp_path, TINY))
+
+
+def test_a_weight_of_0_is_written_and_none_is_left_out(tmp_path):
+    # KenLM writes the 0 of what no n-gram begins with, SRILM leaves it out
+    with_0 = TINY.replace(b"cat </s>\n-1.5", b"cat </s>\t0\n-1.5").replace(b"\t-0.125\n", b"\t-0\n")
+    lm = load(tmp_path, with_0)
+    assert ngrams(lm) == read_arpa(with_0)
+    io.save(lm, tmp_path / "again", "arpa")
+    lines = set((tmp_path / "again").read_bytes().splitlines())
+    assert {b"-0.5\tcat </s>\t0", b"-0.5\t<s> the\t0", b"-1.5\tcat cat", b"-1.25\t</s>"} <= lines
+    io.save(lm, tmp_path / "native", "ngram")
+    assert same(io.load(tmp_path / "native"), lm)
 
 
 def test_minus_infinity_is_probability_zero(tmp_path):
@@ -281,6 +292,9 @@ WRONG = {
     changed(b"cat cat", b"the cat"): ':17: "the cat": it is there twice',
     changed(b"the cat </s>", b"<s> the cat"): ':21: "<s> the cat": it is there twice',
     changed(b"the cat </s>", b"cat the cat"): ':21: "cat the cat": its context is not among the 2-grams',
+    changed(b"cat\t0.0625", b"cat"): ':21: "the cat </s>": its context has no back-off weight; write 0 there if',
+    changed(b"cat\t0.5", b"cat"): ':16: "cat </s>": its context has no back-off weight',
+    changed(b"<s>\t-0.5", b"<s>"): ':14: "<s> the": its context has no back-off weight',
     changed(b"-99\t<s>", b"-99\ta"): ':14: the word "<s>" is not among the 1-grams',
     changed(b"-1.25\t</s>", b"-1.25\ta"): ':16: the word "</s>" is not among the 1-grams',
 }  # fmt: skip
