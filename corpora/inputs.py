@@ -113,8 +113,8 @@ def open_text(path: str) -> BinaryIO:
                 raise FormatError(path, None, remark)
         for magic, (name, opener) in COMPRESSED.items():
             if stream.head.startswith(magic):
-                inner = opener(io.BufferedReader(stream, 1 << 18))
-                stream = _Joined(path, b"", inner, own=True, beneath=stream, compression=name)
+                compressed = io.BufferedReader(stream, 1 << 18)
+                stream = _Joined(path, b"", opener(compressed), own=True, beneath=compressed, compression=name)
                 stream.head = _read_exactly(stream, _HEAD)
                 break
         if stream.head.startswith(UTF16_BOMS):
@@ -131,6 +131,15 @@ def text_chunks(path: str, size: int = 1 << 20) -> Iterator[bytes]:
     with open_text(path) as file:
         while piece := file.read(size):
             yield piece
+
+
+def sample(path: str, size: int) -> tuple[bytes, int]:
+    """The first bytes of a text, at most ``size``, and about how many bytes of the file they are."""
+    with open_text(path) as file:
+        text = file.read(size)
+        if len(text) < size:
+            return text, os.path.getsize(path)
+        return text, file.raw.position()
 
 
 def text_size(paths: Sequence[str]) -> int | None:
@@ -189,6 +198,12 @@ class _Joined(io.RawIOBase):
             if self.compression is None:
                 raise
             raise self._error(error) from error
+
+    def position(self) -> int:
+        """How many bytes of the file were read, compressed ones where it is compressed."""
+        if self._beneath is None:
+            return self._file.tell()
+        return self._beneath.raw.position() - len(self._beneath.peek(1))
 
     def _error(self, error: Exception) -> FormatError:
         reason = getattr(error, "strerror", None) or str(error)

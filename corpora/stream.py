@@ -13,6 +13,7 @@ in the result.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ import numpy as np
 
 from corpora.chunks import PADDING, ChunkReader
 from corpora.errors import CorpusError
-from corpora.inputs import expand, text_size
+from corpora.inputs import expand, sample, text_size
 from corpora.processors import available
 from corpora.spool import Spool
 from corpora.tokenize import Tokenizer
@@ -33,6 +34,7 @@ from corpora.vocab_order import select
 CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
 _WORTH_THREADS = 1 << 23  # bytes of text
 _SCAN_BLOCK = 1 << 20  # ids
+_SAMPLE = 1 << 21  # bytes of text
 
 
 class TokenStream:
@@ -131,6 +133,18 @@ def encode(
     except BaseException:
         spool.close()
         raise
+
+
+def expected_tokens(files: Sequence[str], tokenizer: Tokenizer) -> int | None:
+    """About how many tokens texts have, judging by the beginning of the largest; None where the size is not known."""
+    size = text_size(files)
+    if size is None:
+        return None
+    largest = max(files, key=os.path.getsize)
+    text, n_bytes = sample(largest, _SAMPLE)
+    text = text if tokenizer.is_identity else tokenizer.split(text)
+    n = text.count(b"\n") + len(text.split())
+    return size * n // max(n_bytes, 1) + len(files)
 
 
 def default_threads(size: int | None) -> int:

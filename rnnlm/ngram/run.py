@@ -11,8 +11,9 @@ from corpora.errors import CorpusError
 from corpora.inputs import expand, text_size
 from corpora.mapping import discard
 from corpora.processors import available
-from corpora.stream import TokenStream, default_threads, encode
-from corpora.system import available_memory, trim_memory
+from corpora.spool import MEMORY_LIMIT
+from corpora.stream import TokenStream, default_threads, encode, expected_tokens
+from corpora.system import available_memory, readable_size, trim_memory
 from corpora.tokenize import from_spec
 from corpora.vocab import Vocab
 from rnnlm.ngram.arena import Arena
@@ -26,6 +27,8 @@ from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse, with_un
 UNKS = ("word", "kenlm")
 _BASE = 180 << 20  # bytes: Python, NumPy and the compiled kernels, vocabulary tables
 _MIN_SCRATCH = 24 << 20
+_OTHERWISE = 200 << 20  # bytes: what sorting takes beyond what grows with the text
+_CERTAIN = 0.9  # of what is expected, which is not known exactly
 _A_THREAD = 48 << 20  # bytes beyond those that a thread takes, at most: its own records and tables of words
 
 
@@ -144,9 +147,13 @@ def count_texts(
     budget = budget or memory or _free_memory()
     given = None if vocab_file is None else with_unk(Vocab.read(vocab_file))
     spool = {} if memory is None else {"memory_limit": max((memory - _BASE) // 4, 0)}
-    size = text_size(expand(texts))
+    files, split = expand(texts), from_spec(tokenizer)
+    size = text_size(files)
+    needs = _Needs(order, memory, budget, tmp, say)
+    if size is not None and not needs.fit(2 * size):  # compressed files are larger than they say
+        needs.foresee(expected_tokens(files, split))
     with encode(
-        texts, from_spec(tokenizer), given, keep_oov=unk == "kenlm", threads=min(threads, default_threads(size)),
+        texts, split, given, keep_oov=unk == "kenlm", threads=min(threads, default_threads(size)),
         tmp=tmp, progress=progress("reading", size), **spool,
     ) as stream:  # fmt: skip
         _refuse_start(stream, texts)
@@ -165,7 +172,7 @@ def count_texts(
                 words, they = ("word", "is <unk>: it is") if n_gaps == 1 else ("words", "are <unk>: they are")
                 say(f"Warning: {n_gaps} {words} of the text {they} not counted (--unk word counts <unk>)")
         n = stream.n_tokens
-        batch, arena, threads = _plan_memory(n, order, memory, budget, threads, tmp, say)
+        batch, arena, threads = needs.plan(stream.ids, threads)
         if arena.spill and isinstance(stream.ids, np.memmap):
             arena.keep(stream.ids)
         if backwards:
@@ -200,35 +207,66 @@ def _make_gaps(ids: np.ndarray, unk_id: int) -> int:
     return n
 
 
-def _plan_memory(n: int, order: int, memory: int | None, budget: int, threads: int, tmp, say):
-    """How many positions are sorted at a time, where nodes live, and by how many threads."""
-    per_token = 3 * 4 + (16 * (order - 2) + 8 if order > 1 else 0)  # ids, positions, records, nodes
-    if _BASE + n * per_token + (200 << 20) <= budget:
-        return None, Arena(), threads
-    available = budget - _BASE
-    if memory is not None and available < _MIN_SCRATCH + (n >> 3):
-        least = -(-(_BASE + _MIN_SCRATCH + (n >> 3)) // (1 << 20))
-        raise CorpusError(f"--memory {memory // (1 << 20)}M is too little for this text: {least}M at least")
-    directory = Arena(directory=tmp).directory
-    need = n * per_token
-    say(f"n-grams go to files in {directory}: up to {need / 1e9:.1f} GB")
-    _check_space(directory, need)
-    arena = Arena(True, tmp, budget - (64 << 20))
-    return max(available // 32, 1 << 16), arena, min(threads, max(available // _A_THREAD, 1))
+class _Needs:
+    """What counting takes of memory and of the space for temporary files."""
 
+    def __init__(self, order: int, memory: int | None, budget: int, tmp: str | None, say: Callable[[str], None]):
+        self._memory, self._budget, self._tmp, self._say = memory, budget, tmp, say
+        self._a_token = 3 * 4 + (16 * (order - 2) + 8 if order > 1 else 0)  # bytes: ids, positions, records, nodes
+        self._directory = Arena(directory=tmp).directory
+        self._told = False
 
-def _check_space(directory: str, need: int) -> None:
-    import shutil
+    def fit(self, n: int) -> bool:
+        """Whether so many tokens can be counted in memory alone."""
+        return _BASE + n * self._a_token + _OTHERWISE <= self._budget
 
-    try:
-        free = shutil.disk_usage(directory).free
-    except OSError as error:
-        raise CorpusError(f"{directory}: {error.strerror}; --tmp names another directory") from error
-    if free < need:
-        raise CorpusError(
-            f"{directory}: {free / 1e9:.1f} GB are free, up to {need / 1e9:.1f} GB are needed for n-grams; "
-            "--tmp names another directory"
-        )
+    def foresee(self, n: int) -> None:
+        """Before the text is read: say what about n tokens take, and refuse what will not do."""
+        if self.fit(n):
+            if n * 4 > MEMORY_LIMIT:
+                self._check_space(n * 4, "the encoded text", _CERTAIN)
+            return
+        self._check_memory(n, _CERTAIN)
+        self._tell(n, "about ")
+        self._check_space(n * self._a_token, "n-grams", _CERTAIN)
+
+    def plan(self, ids: np.ndarray, threads: int) -> tuple[int | None, Arena, int]:
+        """How many positions of the encoded text are sorted at a time, where nodes live, and by how many threads."""
+        n = ids.size
+        if self.fit(n):
+            return None, Arena(), threads
+        self._check_memory(n)
+        self._tell(n, "")
+        self._check_space(n * self._a_token - (ids.nbytes if isinstance(ids, np.memmap) else 0), "n-grams")
+        available = self._budget - _BASE
+        arena = Arena(True, self._tmp, self._budget - (64 << 20))
+        return max(available // 32, 1 << 16), arena, min(threads, max(available // _A_THREAD, 1))
+
+    def _tell(self, n: int, about: str) -> None:
+        if not self._told:
+            self._say(f"n-grams go to files in {self._directory}: up to {about}{readable_size(n * self._a_token)}")
+        self._told = True
+
+    def _check_memory(self, n: int, share: float = 1.0) -> None:
+        """Refuse n tokens if not even a ``share`` of the memory that they take is allowed."""
+        least = _BASE + _MIN_SCRATCH + (n >> 3)
+        if self._memory is not None and self._budget < share * least:
+            memory, least = self._memory // (1 << 20), -(-least // (1 << 20))
+            raise CorpusError(f"--memory {memory}M is too little for this text: {least}M at least")
+
+    def _check_space(self, need: int, what: str, share: float = 1.0) -> None:
+        """Refuse to need so many bytes of files if not even a ``share`` of them is free."""
+        import shutil
+
+        try:
+            free = shutil.disk_usage(self._directory).free
+        except OSError as error:
+            raise CorpusError(f"{self._directory}: {error.strerror}; --tmp names another directory") from error
+        if free < share * need:
+            raise CorpusError(
+                f"{self._directory}: {readable_size(free)} are free, up to {readable_size(need)} are needed for "
+                f"{what}; --tmp names another directory"
+            )
 
 
 def _free_memory() -> int:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
+import re
 from collections import Counter, namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
 from corpora.perplexity import evaluate
-from corpora.stream import encode
+from corpora.stream import encode, expected_tokens
 from corpora.tokenize import get_tokenizer
 from corpora.vocab import UNK, Vocab
 from rnnlm.io import save
@@ -114,7 +120,8 @@ def test_with_files_instead_of_memory_the_model_is_the_same_bytes(text, smoothin
                 [text], order=order, smoothing=smoothing, memory=215 * MIB, tmp=str(tmp_path), say=told.append, **more
             )
             assert bits(spilt) == bits(whole)
-            assert told[0].startswith(f"n-grams go to files in {tmp_path}: up to 0.0 GB")
+            assert re.fullmatch(f"n-grams go to files in {tmp_path}: up to about [0-9]+ KB", told[0])
+            assert sum("go to files" in line for line in told) == 1
     assert list(tmp_path.iterdir()) == []  # the files have no names: nothing stays behind
 
 
@@ -154,11 +161,38 @@ def test_a_directory_that_is_not_there_is_named(text, tmp_path):
         estimate_model([text], memory=215 * MIB, tmp=str(tmp_path / "nowhere"))
 
 
-def test_too_little_space_is_told_beforehand(text, tmp_path, monkeypatch):
+def test_too_little_memory_or_space_is_told_before_the_text_is_read(text, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr("shutil.disk_usage", lambda directory: usage(1000, 900, 100))
-    with pytest.raises(CorpusError, match=r"0\.0 GB are free, up to 0\.0 GB are needed for n-grams; --tmp names"):
+    monkeypatch.setattr("shutil.disk_usage", lambda directory: usage(10000, 9000, 1000))
+    short = r"1 KB are free, up to [0-9]+ KB are needed for n-grams; --tmp names another directory$"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(text).read_bytes())))
+    with pytest.raises(CorpusError, match=short):  # of a pipe nothing is known before
+        estimate_model(["-"], memory=215 * MIB, tmp=str(tmp_path))
+    monkeypatch.setattr("rnnlm.ngram.run.encode", None)
+    with pytest.raises(CorpusError, match=short):
         estimate_model([text], memory=215 * MIB, tmp=str(tmp_path))
+    with pytest.raises(CorpusError, match="--memory 100M is too little"):
+        estimate_model([text], memory=100 * MIB, tmp=str(tmp_path))
+    # enough memory for n-grams, but not for the text: its file needs room, too
+    monkeypatch.setattr("rnnlm.ngram.run.MEMORY_LIMIT", 1000)
+    monkeypatch.setattr("rnnlm.ngram.run._Needs.fit", lambda self, n: n < 5000)
+    with pytest.raises(CorpusError, match=r"1 KB are free, up to [0-9]+ KB are needed for the encoded text;"):
+        estimate_model([text], memory=215 * MIB, tmp=str(tmp_path))
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress, bz2.compress])
+def test_the_number_of_tokens_is_about_known_beforehand(compress, tmp_path, monkeypatch):
+    rng = np.random.default_rng(4)
+    lines = b"".join(b" ".join(b"%d" % word for word in rng.integers(0, 10**5, 20)) + b"\n" for _ in range(20000))
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(compress(lines))
+    files = [str(tmp_path / name) for name in ("a", "b")]
+    for size in (1 << 21, 1 << 22):  # a part, and all of it
+        monkeypatch.setattr("corpora.stream._SAMPLE", size)
+        expected = expected_tokens(files, get_tokenizer("whitespace"))
+        assert expected == pytest.approx(2 * 21 * 20000, rel=0.15)  # bzip2 is read in blocks
+    assert expected_tokens(["-"], get_tokenizer("whitespace")) is None
+    assert expected_tokens(files, get_tokenizer("char")) > 2 * len(lines) * 0.8
 
 
 # ---- vocabularies
