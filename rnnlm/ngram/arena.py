@@ -91,11 +91,11 @@ class Rows:
 class Arena:
     """Makes the arrays of one job.  ``spill``: in temporary files below ``directory`` instead of memory.
 
-    ``limit``: bytes that may be resident, their pages included.
+    ``limit``: bytes that may be resident, their pages included.  ``room``: bytes of memory for what is made of them.
     """
 
-    def __init__(self, spill: bool = False, directory: str | None = None, limit: int = 0):
-        self.spill, self.limit = spill, limit
+    def __init__(self, spill: bool = False, directory: str | None = None, limit: int = 0, room: int = 0):
+        self.spill, self.limit, self.room = spill, limit, room
         self.directory = directory or tempfile.gettempdir()
         self._files: list = []
         self._maps: list[np.ndarray] = []

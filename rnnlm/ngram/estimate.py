@@ -16,7 +16,6 @@ from itertools import pairwise, repeat
 
 import numpy as np
 
-from corpora.mapping import discard
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.assign import (
     EPSILON,
@@ -40,7 +39,9 @@ from rnnlm.ngram.orders import (
     count_counts,
     cut_below,
     cut_bigrams,
+    gather_ranges,
     mark_dropped,
+    scatter_ranges,
     spread_histories,
 )
 from rnnlm.ngram.search import follow_contexts
@@ -50,6 +51,7 @@ from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NO_BACKOFF, NONE, PROB,
 _WORTH_THREADS = 1 << 17  # records
 _WORDS = 1 << 10  # words whose places are looked up, each in a page of its own, before pages are given back
 _RECORDS = 1 << 20  # that are gone through at a time where memory is bounded
+_LEAST = 8 << 20  # bytes to copy at a time
 
 
 @dataclass(frozen=True)
@@ -102,16 +104,12 @@ def estimate(
     may_drop = not exact and any(map(_may_drop, rules, mins, repeat(kenlm)))
     marks: list[tuple[np.ndarray, np.ndarray]] = []
     any_dropped = False
-    # of the columns that are read in no order; pages are had once for all orders
-    copies = np.empty((2, max(map(len, nodes)) if arena.spill else 0), np.uint32)
     with ThreadPoolExecutor(threads) as pool:
         for n, rule in enumerate(rules, 1):
             if n == 1:
                 _unigrams(nodes[0], rule, mins[0], n_words, exact, kenlm and rule.interpolate)
             else:
-                order_n = _Order(
-                    counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts, may_drop, copies
-                )
+                order_n = _Order(counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts, may_drop)
                 any_dropped |= order_n.run(pool, threads)
                 marks.append((order_n.dropped, order_n.histories))
             if progress is not None:
@@ -242,13 +240,13 @@ class _Order:
 
     def __init__(
         self, counted: CountedTrie, n: int, rule: Rule, min_count: int, exact: bool, kenlm: bool, firsts: np.ndarray,
-        may_drop: bool, copies: np.ndarray,
+        may_drop: bool,
     ):  # fmt: skip
-        self.counted, self.n, self.firsts, self._copies = counted, n, firsts, copies
+        self.counted, self.n, self.firsts = counted, n, firsts
         self.nodes, self.upper = counted.nodes[n - 1], counted.nodes[n - 2]
         self.n_ids = len(counted.nodes[0]) - 1
-        self.dropped = np.zeros(len(self.nodes) - 1 if may_drop else 0, np.uint8)
-        self.histories = np.zeros(len(self.upper) - 1 if may_drop else 0, np.uint8)
+        self.dropped = counted.arena.zeros(len(self.nodes) - 1 if may_drop else 0, np.uint8)
+        self.histories = counted.arena.zeros(len(self.upper) - 1 if may_drop else 0, np.uint8)
         self.rule = KernelRule(
             n, rule.taken, rule.per_type, rule.constant, rule.interpolate, exact, min_count,
             _smallest(kenlm),
@@ -258,12 +256,37 @@ class _Order:
     def run(self, pool, threads: int) -> bool:
         """Estimate; whether any n-gram was left out."""
         threads = threads if self.counted.record_starts[-1] >= _WORTH_THREADS else 1
-        column = count_column(self.counted, self.n)
-        with _columns(self.counted.arena, self.nodes, column, self.upper, self._copies) as (counts, lower, backoffs):
-            # of histories that nothing follows: SRILM's way to have no weight, KenLM's to have one of 1
-            backoffs[:] = 1.0 if self.rule.exact else NO_BACKOFF
-            columns = Columns(counts, counts.view(np.float32), lower, backoffs, self.dropped, self.histories)
+        if self.n > 2 and self.counted.arena.spill:
+            return self._longer_in_files(pool, threads) > 0
+        with self._columns() as columns:
             return (self._bigrams if self.n == 2 else self._longer)(pool, threads, columns) > 0
+
+    @contextmanager
+    def _columns(self) -> Iterator[Columns]:
+        """The columns of all nodes; where these live in files, copies: they are read in no order."""
+        arena, views = self.counted.arena, self._views()
+        counts, lower, backoffs = views
+        if arena.spill:
+            counts, lower, backoffs = (np.empty(view.size, view.dtype) for view in views)
+            for view, copy in zip(views, (counts, lower), strict=False):
+                for part in arena.pieces(view.size):
+                    copy[part] = view[part]
+        backoffs[:] = self._without_followers
+        yield Columns(counts, counts.view(np.float32), lower, backoffs, self.dropped, self.histories)
+        if arena.spill:
+            for view, copy in ((views[0], counts), (views[2], backoffs)):
+                for part in arena.pieces(view.size):
+                    view[part] = copy[part]
+
+    def _views(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of all nodes: the counts, the probabilities of the order above and its back-off weights."""
+        upper = self.upper.view(np.float32)[:-1]
+        return self.nodes[:-1, count_column(self.counted, self.n)], upper[:, PROB], upper[:, BACKOFF]
+
+    @property
+    def _without_followers(self) -> float:
+        """The back-off weight of histories that nothing follows: SRILM has none, KenLM has one of 1."""
+        return 1.0 if self.rule.exact else NO_BACKOFF
 
     def _bigrams(self, pool, threads: int, columns: Columns) -> int:
         """Order 2, in ranges of histories that have some number of bigrams; how many were left out."""
@@ -300,19 +323,91 @@ class _Order:
 
     def _longer(self, pool, threads: int, columns: Columns) -> int:
         """The other orders, a range of histories to a thread; how many n-grams were left out."""
-        starts, n_ids = self.counted.record_starts, self.n_ids
-        inner = np.searchsorted(starts, starts[-1] * np.arange(1, threads) / threads)
-        bounds = np.unique(np.concatenate([[0], np.minimum(inner, n_ids), [n_ids]])).tolist()
-        return sum(pool.map(lambda job: self._range(*job, columns), pairwise(bounds)))
 
-    def _range(self, first_word: int, stop_word: int, columns: Columns) -> int:
-        """The histories whose newest words are first_word to stop_word; how many n-grams were left out."""
+        def work(bounds: tuple[int, int]) -> int:
+            places = self._places(bounds[0])
+            return self._range(*bounds, columns, places[-1], places[-2], self._first_history(bounds[0]))
+
+        return sum(pool.map(work, pairwise(self._bounds(threads))))
+
+    def _longer_in_files(self, pool, threads: int) -> int:
+        """As ``_longer``, where nodes live in files.
+
+        What is read in no order is copied, for so many histories at a time that a bound on memory is kept: under
+        each word the n-grams after a range of histories lie together.
+        """
+        arena, n_rows, n_upper = self.counted.arena, len(self.nodes), len(self.upper)
+        a_thread = 100 * self.n_ids  # bytes: cursors, places and the block
+        threads = max(min(threads, arena.room // (3 * a_thread)), 1)
+        a_range = max(arena.room // threads - a_thread, _LEAST)
+        needed = 4 * (n_rows + 2 * n_upper) + (n_rows + n_upper if self.dropped.size else 0)
+        bounds = self._bounds(-(-needed // a_range))
+        edges = np.linspace(0, len(bounds) - 1, threads + 1).astype(int).tolist()
+        return sum(pool.map(lambda span: self._ranges(bounds[span[0] : span[1] + 1]), pairwise(edges)))
+
+    def _ranges(self, bounds: list[int]) -> int:
+        """The histories between bounds, range after range, with copies; how many n-grams were left out."""
+        n_dropped = 0
+        starts = self._places(bounds[0])[-2:]
+        for first, stop in pairwise(bounds):
+            stops = self._places(stop)[-2:]
+            n_dropped += self._range_in_files(first, stop, starts, stops)
+            starts = stops
+        return n_dropped
+
+    def _range_in_files(self, first_word: int, stop_word: int, starts, stops) -> int:
+        """A range of histories, with copies.  starts, stops: of orders n - 1 and n, ``_places`` of both words."""
+        (shorter, longer), arena = zip(starts, stops, strict=True), self.counted.arena
+        counts_of, lower_of, backoffs_of = self._views()
+        counts, lower = self._gather(counts_of, longer), self._gather(lower_of.view(np.uint32), shorter)
+        rows = slice(self._first_history(first_word), self._first_history(stop_word))
+        backoffs = np.full(rows.stop - rows.start, self._without_followers, np.float32)
+        dropped, histories = (np.zeros(x.size if self.dropped.size else 0, np.uint8) for x in (counts, backoffs))
+        columns = Columns(counts, counts.view(np.float32), lower.view(np.float32), backoffs, dropped, histories)
+        cursors = (np.cumsum(stop - start, dtype=np.uint32) - (stop - start) for start, stop in (longer, shorter))
+        n_dropped = self._range(first_word, stop_word, columns, *cursors, 0)
+        self._scatter(counts, longer, counts_of)
+        for part in arena.pieces(backoffs.size):
+            backoffs_of[rows][part] = backoffs[part]
+        if self.dropped.size:
+            self._scatter(dropped, longer, self.dropped)
+            self.histories[rows] = histories
+        return n_dropped
+
+    def _gather(self, values: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """The values from the first to the second of two places of each word, one after the other."""
+        starts, stops = places
+        out, at = np.empty(int((stops - starts).sum(dtype=np.int64)), values.dtype), 0
+        for part in self.counted.arena.pieces(self.n_ids, _WORDS):
+            at += int(gather_ranges(values, starts[part], stops[part], out[at:]))
+        return out
+
+    def _scatter(self, values: np.ndarray, places: tuple[np.ndarray, np.ndarray], out: np.ndarray) -> None:
+        """Put what ``_gather`` gave back in its places."""
+        (starts, stops), at = places, 0
+        for part in self.counted.arena.pieces(self.n_ids, _WORDS):
+            at += int(scatter_ranges(values[at:], starts[part], stops[part], out))
+
+    def _bounds(self, n: int) -> list[int]:
+        """About n ranges of histories with some number of records each, by their newest words: n + 1 of these."""
+        starts, n_ids = self.counted.record_starts, self.n_ids
+        inner = np.searchsorted(starts, starts[-1] * np.arange(1, n) / n)
+        return np.unique(np.concatenate([[0], np.minimum(inner, n_ids), [n_ids]])).tolist()
+
+    def _range(
+        self, first_word: int, stop_word: int, columns: Columns, next_ngrams: np.ndarray, next_parents: np.ndarray,
+        first_history: int,
+    ) -> int:  # fmt: skip
+        """The histories whose newest words are first_word to stop_word; how many n-grams were left out.
+
+        next_ngrams, next_parents (ids,): the first n-gram of each word after these histories, and the first after
+        those without their oldest words; first_history: the first of them; all as ``columns`` has them.
+        """
         arena, starts = self.counted.arena, self.counted.record_starts
         cursors = np.full((self.n_ids, 4), NOT_SEEN, np.uint32)
-        places = self._places(first_word)
-        cursors[:, NEXT], cursors[:, NEXT_PARENT] = places[-1], places[-2]
+        cursors[:, NEXT], cursors[:, NEXT_PARENT] = next_ngrams, next_parents
         # numbers of histories, and of those that are shorter by a word: the latter only have to differ
-        state = np.array([self._first_history(first_word) - 1, 0, -1], np.int64)
+        state = np.array([first_history - 1, 0, -1], np.int64)
         block = Block.create(self.n_ids)
         dropped = 0
         records = self.counted.records[starts[first_word] : starts[stop_word]]
@@ -341,28 +436,3 @@ class _Order:
         for m in range(1, self.n - 1):
             row = int(self.counted.nodes[m - 1][row, CHILD])
         return row
-
-
-@contextmanager
-def _columns(
-    arena: Arena, nodes: np.ndarray, column: int, upper: np.ndarray, copies: np.ndarray
-) -> Iterator[tuple[np.ndarray, ...]]:
-    """The counts of ``nodes``, the probabilities of ``upper`` and its back-off weights, to be overwritten.
-
-    Views, or where nodes live in files ``copies`` (2, > rows) uint32, which are written back: they are read in no
-    order.
-    """
-    views = nodes[:-1, column], upper.view(np.float32)[:-1, PROB], upper.view(np.float32)[:-1, BACKOFF]
-    if not arena.spill:
-        yield views
-        return
-    counts, lower = copies[0, : views[0].size], copies[1, : views[1].size].view(np.float32)
-    for view, copy in zip(views, (counts, lower), strict=False):
-        for part in arena.pieces(view.size):
-            copy[part] = view[part]
-    backoffs = arena.zeros(views[2].size, np.float32)
-    yield counts, lower, backoffs
-    for view, copy in ((views[0], counts), (views[2], backoffs)):
-        for part in arena.pieces(view.size):
-            view[part] = copy[part]
-    discard(backoffs)

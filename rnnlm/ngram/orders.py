@@ -34,6 +34,31 @@ def cut_below(upper, places, out):
 
 
 @exact_kernel
+def gather_ranges(values, starts, stops, out):
+    """Copy values[starts[w] : stops[w]] of each word w to ``out``, one after the other; where the next one goes.
+
+    values (M,) and out uint32; starts, stops (ids,) uint32.
+    """
+    at = _U(0)
+    for word in range(_U(starts.size)):
+        for k in range(_U(starts[word]), _U(stops[word])):
+            out[at] = values[k]
+            at += _U(1)
+    return at
+
+
+@exact_kernel
+def scatter_ranges(values, starts, stops, out):
+    """The way back: copy ``values``, one after the other, to out[starts[w] : stops[w]] of each word w."""
+    at = _U(0)
+    for word in range(_U(starts.size)):
+        for k in range(_U(starts[word]), _U(stops[word])):
+            out[k] = values[at]
+            at += _U(1)
+    return at
+
+
+@exact_kernel
 def count_contexts(bigrams, counts):
     """counts[w] += how many of the bigrams (M, columns) have the context w.  counts (ids,) int64."""
     for k in range(_U(bigrams.shape[0])):

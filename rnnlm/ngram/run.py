@@ -239,7 +239,7 @@ class _Needs:
         self._tell(n, "")
         self._check_space(n * self._a_token - (ids.nbytes if isinstance(ids, np.memmap) else 0), "n-grams")
         available = self._budget - _BASE
-        arena = Arena(True, self._tmp, self._budget - (64 << 20))
+        arena = Arena(True, self._tmp, self._budget - (64 << 20), available * 2 // 3)
         return max(available // 32, 1 << 16), arena, min(threads, max(available // _A_THREAD, 1))
 
     def _tell(self, n: int, about: str) -> None:
