@@ -15,7 +15,7 @@ from corpora.errors import CorpusError
 from corpora.mapping import anonymous, give_back
 
 PIECE = 1 << 15  # rows
-_WORTH = 150 << 20  # bytes, some 100 MiB of which are the program itself
+_WORTH = 112 << 20  # bytes, some 90 MiB of which are the program itself
 
 
 def _exceeds(limit: int) -> bool:

@@ -10,7 +10,7 @@ not depend on the number of threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -43,6 +43,7 @@ from rnnlm.ngram.trie import FIRST_WORD, NONE, PROB, START, WORD, internal_ids
 
 SHARD = 1 << 15  # records: they are sorted inside the second cache level
 _WORTH_THREADS = 1 << 18  # records
+_PIECE = 1 << 20  # words of the text at a time where memory is bounded
 
 
 @dataclass
@@ -108,8 +109,9 @@ def count_ids(
     bounds = np.linspace(0, text.size, threads + 1).astype(np.int64)
     spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda span: to_internal(text[span[0] : span[1]], new), spans))
-        plan = _Plan(text, internal, pool, spans)
+        for _ in pool.map(lambda span: [to_internal(text[a:b], new) for a, b in _pieces(arena, span)], spans):
+            pass
+        plan = _Plan(text, internal, pool, spans, arena)
         sorters = [Sorter(order, plan.bits, plan.largest, continuation=continuation) for _ in range(threads)]
         store = _sort_all(text, plan, sorters, pool, arena, batch or text.size, records, progress)
     counted = store.finished(internal, plan.n_sentences, plan.word_counts)
@@ -169,17 +171,28 @@ def _sort_rows(rows: np.ndarray, n_ids: int, threads: int, store: _Store, sort: 
     return counts
 
 
+def _pieces(arena: Arena, span: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """A part of a text at once, or so much at a time that a bound on memory is kept."""
+    for part in arena.pieces(span[1] - span[0], _PIECE):
+        yield span[0] + part.start, span[0] + part.stop
+
+
 class _Plan:
     """How the positions of a text are dealt out to shards, and how many each has (``sizes``)."""
 
-    def __init__(self, text, internal, pool, spans):
+    def __init__(self, text, internal, pool, spans, arena):
+        self._arena = arena
         self.eos = int(internal[0])
         self.n_ids = internal.size - 1 + FIRST_WORD
         self.bits = int(self.n_ids - 1).bit_length()
         self.spans = spans
         per_span = np.zeros((len(spans), self.n_ids), np.int64)
-        jobs = zip(spans, per_span, strict=True)
-        list(pool.map(lambda job: count_words(text[job[0][0] : job[0][1]], job[1]), jobs))
+
+        def words(span: tuple[int, int], counts: np.ndarray) -> None:
+            for a, b in _pieces(arena, span):
+                count_words(text[a:b], counts)
+
+        list(pool.map(words, spans, per_span))
         word_counts = per_span.sum(axis=0)
         word_counts[0] = 0
         parts = np.where(word_counts > SHARD, -(-word_counts // SHARD), 1)
@@ -194,13 +207,12 @@ class _Plan:
         self.first_shard, self.n_parts = first.astype(np.uint32), parts.astype(np.uint32)
         n_shards = int(first[-1] + parts[-1])
         per_span = np.zeros((len(spans), n_shards), np.int64)
-        sentences = pool.map(
-            lambda job: count_shards(
-                text, job[0][0], job[0][1], self.eos, self.first_shard, self.n_parts, self.bits, job[1]
-            ),
-            zip(spans, per_span, strict=True),
-        )
-        self.n_sentences = sum(sentences)
+
+        def shards(span: tuple[int, int], counts: np.ndarray) -> int:
+            shape = (self.eos, self.first_shard, self.n_parts, self.bits)
+            return sum(count_shards(text, a, b, *shape, counts) for a, b in _pieces(arena, span))
+
+        self.n_sentences = sum(pool.map(shards, spans, per_span))
         self.word_counts = word_counts
         self.sizes = per_span.sum(axis=0)
         self.per_span = per_span
@@ -223,14 +235,12 @@ class _Plan:
         place = np.zeros((len(self.spans), self.sizes.size), np.uint64)
         earlier = np.cumsum(self.per_span[:, lo:hi], axis=0) - self.per_span[:, lo:hi]
         place[:, lo:hi] = starts[:-1] + earlier
-        list(
-            pool.map(
-                lambda job: scatter_positions(
-                    text, job[0][0], job[0][1], self.eos, self.first_shard, self.n_parts, self.bits, lo, hi, job[1], out
-                ),
-                zip(self.spans, place, strict=True),
-            )
-        )
+
+        def scatter(span: tuple[int, int], places: np.ndarray) -> None:
+            for a, b in _pieces(self._arena, span):
+                scatter_positions(text, a, b, self.eos, self.first_shard, self.n_parts, self.bits, lo, hi, places, out)
+
+        list(pool.map(scatter, self.spans, place))
         return starts
 
 
@@ -248,14 +258,14 @@ class Sorter:
     def __init__(self, order: int, bits: int, largest: int, *, staged: bool = False, continuation: bool = False):
         self.order, self.bits, self.per_key = order, bits, words_per_key(bits)
         self._staged, self._continuation = staged, continuation
-        n_keys = -(-order // self.per_key)
+        self.n_keys = n_keys = -(-order // self.per_key)
         self._keys = np.empty((largest, n_keys), np.uint64)
         self._pairs, self._other, self._third = (np.empty((largest, 2), np.uint64) for _ in range(3))
         self._counters = np.empty((6, 1 << 11), np.uint32)
         self._stack = np.empty((64, 2), np.int64)
         self._columns = np.empty((n_keys, largest), np.uint64)
         self._common, self._length = np.empty(largest, np.uint8), np.empty(largest, np.uint8)
-        self._below, self.following = np.empty(largest, np.uint32), np.empty(largest, np.uint32)
+        self._below, self._following = np.empty(largest, np.uint32), np.empty(largest, np.uint32)
         self._stage = np.empty((order if staged else 1, largest + 2, 4), np.uint32)
         self.sizes = np.zeros(order, np.int64)
 
@@ -271,9 +281,18 @@ class Sorter:
 
     def text(self, text: np.ndarray, positions: np.ndarray, eos: int) -> None:
         """Sort the records at these positions."""
+        self.keys, self.following = self._keys, self._following
         shape = (self.order, self.bits, self.per_key)
-        gather(text, positions, eos, *shape, self._keys, self._pairs, self.following)
+        gather(text, positions, eos, *shape, self.keys, self._pairs, self.following)
         self._sort(positions.size)
+        self._emit_words()
+
+    def packed(self, keys: np.ndarray, following: np.ndarray) -> None:
+        """Sort records that were packed before (``_Packed``)."""
+        self.keys, self.following = keys, following
+        self._pairs[: len(keys), 0] = keys[:, 0]
+        self._pairs[: len(keys), 1] = np.arange(len(keys))
+        self._sort(len(keys))
         self._emit_words()
 
     def nodes(self, n: int, first_child: int, out: np.ndarray, start: int) -> None:
@@ -292,17 +311,19 @@ class Sorter:
 
     def histories(self, rows: np.ndarray, following: np.ndarray) -> None:
         """Sort histories (n, N), newest words first; ``following`` (n,) are the words after them."""
-        pack_rows(rows, self.bits, self.per_key, self._keys, self._pairs)
+        self.keys, self.following = self._keys, self._following
+        pack_rows(rows, self.bits, self.per_key, self.keys, self._pairs)
         self.following[: len(rows)] = following
         self._sort(len(rows))
         self._emit_words()
 
     def rows(self, rows: np.ndarray, weights: np.ndarray) -> None:
         """Make the nodes of these n-grams (n, N), newest words first, which have counts of their own (n,) int64."""
-        pack_rows(rows, self.bits, self.per_key, self._keys, self._pairs)
+        self.keys = self._keys
+        pack_rows(rows, self.bits, self.per_key, self.keys, self._pairs)
         self._sort(len(rows))
         shape = (self.n, self.order, self.bits, self.per_key)
-        emit_counted(self._sorted, self._keys, *shape, weights, self._stage, self.sizes)
+        emit_counted(self._sorted, self.keys, *shape, weights, self._stage, self.sizes)
 
     def write_records(self, same_word: bool, out: np.ndarray) -> None:
         """What was sorted last, as ``CountedTrie.records``; same_word: the shard before ends with the first word."""
@@ -312,16 +333,43 @@ class Sorter:
         pairs, other = self._pairs[:n], self._other[:n]
         if radix_sort(pairs, other, n, self._counters):
             pairs, other = other, pairs
-        if self._keys.shape[1] > 1:
-            refine(pairs, self._keys, n, other, self._third, self._counters, self._stack)
+        if self.keys.shape[1] > 1:
+            refine(pairs, self.keys, n, other, self._third, self._counters, self._stack)
         self.n, self._sorted = n, pairs
         shape = (n, self.order, self.bits, self.per_key)
-        compare(pairs, self._keys, *shape, self._columns, self._common, self._length)
+        compare(pairs, self.keys, *shape, self._columns, self._common, self._length)
         count_nodes(n, self._common, self._length, self.sizes)
 
     def _emit_words(self) -> None:
         shape = (self.n, self.order, self.bits, self.per_key)
         emit_words(*shape, self._columns, self._common, self._length, self._stage[0])
+
+
+class _Packed:
+    """The records of some shards, as ``gather`` makes them, read in the order of the text.
+
+    Which lives in a file then; a shard by itself would want a few words of every page.
+    """
+
+    def __init__(self, most: int, sorter: Sorter, arena: Arena):
+        self.keys, self.following = np.empty((most, sorter.n_keys), np.uint64), np.empty(most, np.uint32)
+        self._shape, self._arena = (sorter.order, sorter.bits, sorter.per_key), arena
+
+    def read(self, text: np.ndarray, positions: np.ndarray, shards: list[tuple[int, int]], plan: _Plan, pool) -> None:
+        """Pack what is at the positions of shards (a, b), each of which has its own in ascending order."""
+
+        def pack(span: tuple[int, int]) -> None:
+            pairs = np.empty((max(b - a for a, b in shards), 2), np.uint64)  # not used
+            edges = [first for first, _ in _pieces(self._arena, span)] + [span[1]]
+            cuts = [(a + np.searchsorted(positions[a:b], edges)).tolist() for a, b in shards]
+            for number, _ in enumerate(_pieces(self._arena, span)):
+                for cut in cuts:
+                    a, b = cut[number], cut[number + 1]
+                    if a < b:
+                        out = self.keys[a:b], pairs, self.following[a:b]
+                        gather(text, positions[a:b], plan.eos, *self._shape, *out)
+
+        list(pool.map(pack, plan.spans))
 
 
 def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep_records, progress) -> _Store:
@@ -334,12 +382,18 @@ def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep
         positions = store.records.first(most)[:, 0]  # a shard's records take the place of its positions
     else:
         positions = np.empty(most, np.uint32)
+    packed = _Packed(most, sorters[0], arena) if arena.spill else None
     for lo, hi in batches:
         starts = plan.positions(text, lo, hi, pool, positions)
         shards = [(a, b) for a, b in pairwise(starts.tolist()) if b > a]
+        if packed is not None:
+            packed.read(text, positions, shards, plan, pool)
 
         def shard(sorter: Sorter, a: int, b: int) -> None:
-            sorter.text(text, positions[a:b], plan.eos)
+            if packed is None:
+                sorter.text(text, positions[a:b], plan.eos)
+            else:
+                sorter.packed(packed.keys[a:b], packed.following[a:b])
             if progress is not None:
                 progress(b - a)
 

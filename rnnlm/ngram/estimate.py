@@ -16,6 +16,8 @@ from itertools import pairwise, repeat
 
 import numpy as np
 
+from corpora.mapping import anonymous
+from corpora.system import trim_memory
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.assign import (
     EPSILON,
@@ -111,6 +113,8 @@ def estimate(
             else:
                 order_n = _Order(counted, n, rule, mins[n - 1], exact, kenlm and rule.interpolate, firsts, may_drop)
                 any_dropped |= order_n.run(pool, threads)
+                if arena.spill:
+                    trim_memory()
                 marks.append((order_n.dropped, order_n.histories))
             if progress is not None:
                 progress(len(nodes[n - 1]))
@@ -267,7 +271,7 @@ class _Order:
         arena, views = self.counted.arena, self._views()
         counts, lower, backoffs = views
         if arena.spill:
-            counts, lower, backoffs = (np.empty(view.size, view.dtype) for view in views)
+            counts, lower, backoffs = (anonymous(view.shape, view.dtype) for view in views)
             for view, copy in zip(views, (counts, lower), strict=False):
                 for part in arena.pieces(view.size):
                     copy[part] = view[part]
@@ -361,7 +365,8 @@ class _Order:
         counts_of, lower_of, backoffs_of = self._views()
         counts, lower = self._gather(counts_of, longer), self._gather(lower_of.view(np.uint32), shorter)
         rows = slice(self._first_history(first_word), self._first_history(stop_word))
-        backoffs = np.full(rows.stop - rows.start, self._without_followers, np.float32)
+        backoffs = anonymous((rows.stop - rows.start,), np.float32)
+        backoffs[:] = self._without_followers
         dropped, histories = (np.zeros(x.size if self.dropped.size else 0, np.uint8) for x in (counts, backoffs))
         columns = Columns(counts, counts.view(np.float32), lower.view(np.float32), backoffs, dropped, histories)
         cursors = (np.cumsum(stop - start, dtype=np.uint32) - (stop - start) for start, stop in (longer, shorter))
@@ -377,7 +382,7 @@ class _Order:
     def _gather(self, values: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """The values from the first to the second of two places of each word, one after the other."""
         starts, stops = places
-        out, at = np.empty(int((stops - starts).sum(dtype=np.int64)), values.dtype), 0
+        out, at = anonymous((int((stops - starts).sum(dtype=np.int64)),), values.dtype), 0
         for part in self.counted.arena.pieces(self.n_ids, _WORDS):
             at += int(gather_ranges(values, starts[part], stops[part], out[at:]))
         return out

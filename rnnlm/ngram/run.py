@@ -25,11 +25,14 @@ from rnnlm.ngram.trie import FIRST_WORD, MAX_ORDER, MAX_WORDS
 from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse, with_unk
 
 UNKS = ("word", "kenlm")
-_BASE = 180 << 20  # bytes: Python, NumPy and the compiled kernels, vocabulary tables
+_PROGRAM = 160 << 20  # bytes: Python, NumPy and the compiled kernels
+_BASE = 180 << 20  # bytes: that, and the tables of a vocabulary that is not large
 _MIN_SCRATCH = 24 << 20
 _OTHERWISE = 200 << 20  # bytes: what sorting takes beyond what grows with the text
 _CERTAIN = 0.9  # of what is expected, which is not known exactly
-_A_THREAD = 48 << 20  # bytes beyond those that a thread takes, at most: its own records and tables of words
+_A_WORD = 140  # bytes of memory that a word of the vocabulary takes, in whatever table
+_A_THREAD = 48 << 20  # bytes that a thread takes, at most: its own records and tables of words
+_PAGES = 24 << 20  # bytes of files that are mapped at a time
 
 
 def estimate_model(
@@ -153,7 +156,7 @@ def count_texts(
     if size is not None and not needs.fit(2 * size):  # compressed files are larger than they say
         needs.foresee(expected_tokens(files, split))
     with encode(
-        texts, split, given, keep_oov=unk == "kenlm", threads=min(threads, default_threads(size)),
+        texts, split, given, keep_oov=unk == "kenlm", threads=min(needs.readers(threads), default_threads(size)),
         tmp=tmp, progress=progress("reading", size), **spool,
     ) as stream:  # fmt: skip
         _refuse_start(stream, texts)
@@ -172,7 +175,9 @@ def count_texts(
                 words, they = ("word", "is <unk>: it is") if n_gaps == 1 else ("words", "are <unk>: they are")
                 say(f"Warning: {n_gaps} {words} of the text {they} not counted (--unk word counts <unk>)")
         n = stream.n_tokens
-        batch, arena, threads = needs.plan(stream.ids, threads)
+        batch, arena, threads = needs.plan(stream.ids, len(vocab), threads)
+        if arena.spill:
+            trim_memory()  # what reading has left
         if arena.spill and isinstance(stream.ids, np.memmap):
             arena.keep(stream.ids)
         if backwards:
@@ -230,7 +235,11 @@ class _Needs:
         self._tell(n, "about ")
         self._check_space(n * self._a_token, "n-grams", _CERTAIN)
 
-    def plan(self, ids: np.ndarray, threads: int) -> tuple[int | None, Arena, int]:
+    def readers(self, threads: int) -> int:
+        """How many threads read the text, each with tables of its words."""
+        return min(threads, max((self._budget - _BASE) // (2 * _A_THREAD), 1))
+
+    def plan(self, ids: np.ndarray, n_words: int, threads: int) -> tuple[int | None, Arena, int]:
         """How many positions of the encoded text are sorted at a time, where nodes live, and by how many threads."""
         n = ids.size
         if self.fit(n):
@@ -238,9 +247,10 @@ class _Needs:
         self._check_memory(n)
         self._tell(n, "")
         self._check_space(n * self._a_token - (ids.nbytes if isinstance(ids, np.memmap) else 0), "n-grams")
-        available = self._budget - _BASE
-        arena = Arena(True, self._tmp, self._budget - (64 << 20), available * 2 // 3)
-        return max(available // 32, 1 << 16), arena, min(threads, max(available // _A_THREAD, 1))
+        room = max(self._budget - _PROGRAM - n_words * _A_WORD - _PAGES, _PAGES)
+        arena = Arena(True, self._tmp, self._budget - _PAGES, room)
+        # a record and its position take 24 bytes, or 32 with the longest n-grams
+        return max(room // 80, 1 << 19), arena, min(threads, max(room * 2 // 3 // _A_THREAD, 1))
 
     def _tell(self, n: int, about: str) -> None:
         if not self._told:
