@@ -15,6 +15,7 @@ from corpora.errors import CorpusError
 from corpora.mapping import anonymous, give_back
 
 PIECE = 1 << 15  # rows
+_OFTEN = 0.005  # seconds
 _WORTH = 112 << 20  # bytes, some 90 MiB of which are the program itself
 
 
@@ -136,8 +137,28 @@ class Arena:
         """Give the pages of mapped files back to the system where they are many; their content stays in the files."""
         if self._maps and not _exceeds(self.limit):
             return
-        for array in self._maps:
+        for array in list(self._maps):
             give_back(array)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Drop again and again meanwhile: for kernels that go through mapped files at one go."""
+        if not self.spill:
+            yield
+            return
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(_OFTEN):
+                self.drop()
+
+        thread = threading.Thread(target=watch, name="arena", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def close(self) -> None:
         """Forget the files; arrays over them stay good until they go."""

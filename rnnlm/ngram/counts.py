@@ -44,6 +44,7 @@ from rnnlm.ngram.trie import FIRST_WORD, NONE, PROB, START, WORD, internal_ids
 SHARD = 1 << 15  # records: they are sorted inside the second cache level
 _WORTH_THREADS = 1 << 18  # records
 _PIECE = 1 << 20  # words of the text at a time where memory is bounded
+_A_RECORD = 5  # times the memory of a position
 
 
 @dataclass
@@ -88,6 +89,7 @@ def count_ids(
     *,
     rename: np.ndarray | None = None,
     threads: int = 1,
+    sorters: int | None = None,
     arena: Arena | None = None,
     batch: int | None = None,
     records: bool = True,
@@ -98,6 +100,7 @@ def count_ids(
 
     ids (n,) int32, 0 a sentence end, -1 a gap: no n-gram crosses it.  They are overwritten.
     ``rename`` (V,) int64: the ids in the result, where they are not those of the text; 0 stays 0.
+    ``sorters``: how many of the threads sort, which takes memory (all).
     ``batch``: positions that are held at a time (all).  ``records``: False if they are not needed, they are
     empty then.  ``continuation``: as in the result.  ``progress`` gets numbers of positions done.
     """
@@ -112,8 +115,11 @@ def count_ids(
         for _ in pool.map(lambda span: [to_internal(text[a:b], new) for a, b in _pieces(arena, span)], spans):
             pass
         plan = _Plan(text, internal, pool, spans, arena)
-        sorters = [Sorter(order, plan.bits, plan.largest, continuation=continuation) for _ in range(threads)]
-        store = _sort_all(text, plan, sorters, pool, arena, batch or text.size, records, progress)
+        own = [
+            Sorter(order, plan.bits, plan.largest, continuation=continuation)
+            for _ in range(min(sorters or threads, threads))
+        ]
+        store = _sort_all(text, plan, own, pool, arena, batch or text.size, records, progress)
     counted = store.finished(internal, plan.n_sentences, plan.word_counts)
     counted.continuation = continuation
     return counted
@@ -348,28 +354,43 @@ class Sorter:
 class _Packed:
     """The records of some shards, as ``gather`` makes them, read in the order of the text.
 
-    Which lives in a file then; a shard by itself would want a few words of every page.
+    Which lives in a file then; a shard by itself would want a few words of every page.  At most ``most`` records.
     """
 
     def __init__(self, most: int, sorter: Sorter, arena: Arena):
-        self.keys, self.following = np.empty((most, sorter.n_keys), np.uint64), np.empty(most, np.uint32)
-        self._shape, self._arena = (sorter.order, sorter.bits, sorter.per_key), arena
+        self._keys, self._following = np.empty((most, sorter.n_keys), np.uint64), np.empty(most, np.uint32)
+        self._shape, self._arena, self._first = (sorter.order, sorter.bits, sorter.per_key), arena, 0
+
+    def groups(self, shards: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+        """The shards (a, b), as many at a time as there is room for."""
+        group: list[tuple[int, int]] = []
+        for shard in shards:
+            if group and shard[1] - group[0][0] > self._following.size:
+                yield group
+                group = []
+            group.append(shard)
+        yield group
 
     def read(self, text: np.ndarray, positions: np.ndarray, shards: list[tuple[int, int]], plan: _Plan, pool) -> None:
-        """Pack what is at the positions of shards (a, b), each of which has its own in ascending order."""
+        """Pack what is at the positions of a group of shards, each of which has its own in ascending order."""
+        self._first = shards[0][0]
 
         def pack(span: tuple[int, int]) -> None:
-            pairs = np.empty((max(b - a for a, b in shards), 2), np.uint64)  # not used
+            pairs = np.empty((plan.largest, 2), np.uint64)  # not used
             edges = [first for first, _ in _pieces(self._arena, span)] + [span[1]]
             cuts = [(a + np.searchsorted(positions[a:b], edges)).tolist() for a, b in shards]
             for number, _ in enumerate(_pieces(self._arena, span)):
                 for cut in cuts:
                     a, b = cut[number], cut[number + 1]
                     if a < b:
-                        out = self.keys[a:b], pairs, self.following[a:b]
-                        gather(text, positions[a:b], plan.eos, *self._shape, *out)
+                        keys, following = self.records(a, b)
+                        gather(text, positions[a:b], plan.eos, *self._shape, keys, pairs, following)
 
         list(pool.map(pack, plan.spans))
+
+    def records(self, a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
+        """The keys and the following words of positions[a:b]."""
+        return self._keys[a - self._first : b - self._first], self._following[a - self._first : b - self._first]
 
 
 def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep_records, progress) -> _Store:
@@ -382,23 +403,24 @@ def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep
         positions = store.records.first(most)[:, 0]  # a shard's records take the place of its positions
     else:
         positions = np.empty(most, np.uint32)
-    packed = _Packed(most, sorters[0], arena) if arena.spill else None
+    packed = _Packed(max(most // _A_RECORD, plan.largest), sorters[0], arena) if arena.spill else None
     for lo, hi in batches:
         starts = plan.positions(text, lo, hi, pool, positions)
         shards = [(a, b) for a, b in pairwise(starts.tolist()) if b > a]
-        if packed is not None:
-            packed.read(text, positions, shards, plan, pool)
+        for group in [shards] if packed is None else packed.groups(shards):
+            if packed is not None:
+                packed.read(text, positions, group, plan, pool)
 
-        def shard(sorter: Sorter, a: int, b: int) -> None:
-            if packed is None:
-                sorter.text(text, positions[a:b], plan.eos)
-            else:
-                sorter.packed(packed.keys[a:b], packed.following[a:b])
-            if progress is not None:
-                progress(b - a)
+            def shard(sorter: Sorter, a: int, b: int) -> None:
+                if packed is None:
+                    sorter.text(text, positions[a:b], plan.eos)
+                else:
+                    sorter.packed(*packed.records(a, b))
+                if progress is not None:
+                    progress(b - a)
 
-        _in_turns(pool, sorters, shards, shard, store)
-        arena.drop()
+            _in_turns(pool, sorters, group, shard, store)
+            arena.drop()
     return store
 
 

@@ -51,7 +51,7 @@ from rnnlm.ngram.smoothing import MAX_COUNT, METHODS, STUPID, Options, Rule
 from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NO_BACKOFF, NONE, PROB, START, WORD, ZERO, Trie
 
 _WORTH_THREADS = 1 << 17  # records
-_WORDS = 1 << 10  # words whose places are looked up, each in a page of its own, before pages are given back
+_WORDS = 1 << 12  # words whose places are looked up, each in a page of its own, before pages are given back
 _RECORDS = 1 << 20  # that are gone through at a time where memory is bounded
 _LEAST = 8 << 20  # bytes to copy at a time
 
@@ -119,9 +119,10 @@ def estimate(
             if progress is not None:
                 progress(len(nodes[n - 1]))
         if any_dropped:
-            _mark_dropped(nodes, marks)
-            for n in range(order, 1, -1):
-                nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
+            with arena.watched():
+                _mark_dropped(nodes, marks)
+                for n in range(order, 1, -1):
+                    nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
         for n in range(1, order + 1):
             _finish(nodes[n - 1][:-1], count_column(counted, n), exact, arena, pool, threads)
     if kenlm:

@@ -32,6 +32,7 @@ _OTHERWISE = 200 << 20  # bytes: what sorting takes beyond what grows with the t
 _CERTAIN = 0.9  # of what is expected, which is not known exactly
 _A_WORD = 140  # bytes of memory that a word of the vocabulary takes, in whatever table
 _A_THREAD = 48 << 20  # bytes that a thread takes, at most: its own records and tables of words
+_TO_PRUNE = 25  # bytes for an n-gram
 _PAGES = 24 << 20  # bytes of files that are mapped at a time
 
 
@@ -89,7 +90,11 @@ def estimate_model(
     if prune:
         from rnnlm.ngram.prune import prune as remove
 
-        trie = remove(trie, prune)
+        n_bytes = _TO_PRUNE * sum(len(nodes) for nodes in trie.nodes)
+        if memory is not None and n_bytes > memory - _PROGRAM:
+            say(f"Warning: --prune takes {readable_size(n_bytes)} beside what --memory bounds")
+        with arena.watched():
+            trie = remove(trie, prune)
         reports = [OrderReport(r.order, r.counts_of_counts, r.discounts, trie.n_ngrams(r.order)) for r in reports]
     training = {
         "tokenizer": tokenizer,
@@ -175,7 +180,7 @@ def count_texts(
                 words, they = ("word", "is <unk>: it is") if n_gaps == 1 else ("words", "are <unk>: they are")
                 say(f"Warning: {n_gaps} {words} of the text {they} not counted (--unk word counts <unk>)")
         n = stream.n_tokens
-        batch, arena, threads = needs.plan(stream.ids, len(vocab), threads)
+        batch, arena, sorters = needs.plan(stream.ids, len(vocab), threads)
         if arena.spill:
             trim_memory()  # what reading has left
         if arena.spill and isinstance(stream.ids, np.memmap):
@@ -183,8 +188,8 @@ def count_texts(
         if backwards:
             reverse(stream.ids[:-1])  # the last one ends the last sentence, now the first one
         counted = count_ids(
-            stream.ids, len(vocab), order, rename=rename, threads=threads, arena=arena, batch=batch,
-            records=not backwards, continuation=continuation, progress=progress("counting", n),
+            stream.ids, len(vocab), order, rename=rename, threads=threads, sorters=sorters, arena=arena,
+            batch=batch, records=not backwards, continuation=continuation, progress=progress("counting", n),
         )  # fmt: skip
         discard(stream.ids)
         if arena.spill:
@@ -240,7 +245,7 @@ class _Needs:
         return min(threads, max((self._budget - _BASE) // (2 * _A_THREAD), 1))
 
     def plan(self, ids: np.ndarray, n_words: int, threads: int) -> tuple[int | None, Arena, int]:
-        """How many positions of the encoded text are sorted at a time, where nodes live, and by how many threads."""
+        """How many positions of the encoded text are sorted at a time, where nodes live, and how many threads sort."""
         n = ids.size
         if self.fit(n):
             return None, Arena(), threads
@@ -249,8 +254,7 @@ class _Needs:
         self._check_space(n * self._a_token - (ids.nbytes if isinstance(ids, np.memmap) else 0), "n-grams")
         room = max(self._budget - _PROGRAM - n_words * _A_WORD - _PAGES, _PAGES)
         arena = Arena(True, self._tmp, self._budget - _PAGES, room)
-        # a record and its position take 24 bytes, or 32 with the longest n-grams
-        return max(room // 80, 1 << 19), arena, min(threads, max(room * 2 // 3 // _A_THREAD, 1))
+        return max(room // 24, 1 << 19), arena, min(threads, max(room * 2 // 3 // _A_THREAD, 1))
 
     def _tell(self, n: int, about: str) -> None:
         if not self._told:

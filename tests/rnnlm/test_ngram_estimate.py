@@ -187,14 +187,17 @@ def test_threads_pieces_and_files_give_the_same_bytes(smoothing, unk, monkeypatc
         whole = model_of(sentences, **recipe)
         with monkeypatch.context() as patch:
             patch.setattr(counts_module, "SHARD", 50)
-            patch.setattr(counts_module, "_WORTH_THREADS", 1)
-            for name, value in (("_WORTH_THREADS", 1), ("_WORDS", 3), ("_RECORDS", 50)):
+            for name, value in (("_WORTH_THREADS", 1), ("_PIECE", 70)):
+                patch.setattr(counts_module, name, value)
+            for name, value in (("_WORTH_THREADS", 1), ("_WORDS", 3), ("_RECORDS", 50), ("_LEAST", 500)):
                 patch.setattr(estimate_module, name, value)
             assert bits(model_of(sentences, **recipe)) == bits(whole)
             assert bits(model_of(sentences, **recipe, threads=3)) == bits(whole)
-            arena = SmallPieces(True, str(tmp_path))
-            assert bits(model_of(sentences, **recipe, threads=2, arena=arena)) == bits(whole)
-            arena.close()
+            for room in (0, 1 << 20):  # many ranges of histories; one for each thread
+                arena = SmallPieces(True, str(tmp_path), room=room)
+                with arena.watched():
+                    assert bits(model_of(sentences, **recipe, threads=2, arena=arena)) == bits(whole)
+                arena.close()
 
 
 def test_counts_that_are_given_make_the_model_of_the_text():

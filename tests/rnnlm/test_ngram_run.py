@@ -6,7 +6,11 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
+import subprocess
+import sys
+import time
 from collections import Counter, namedtuple
 from pathlib import Path
 
@@ -344,6 +348,30 @@ def test_kenlms_perplexities_on_wikipedia(shared_data):
         tally = evaluate(model, stream, oov="skip")
     assert tally.perplexity == pytest.approx(217.51, abs=0.005)
     assert tally.perplexity_including_oov == pytest.approx(254.13, abs=0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc here")
+@pytest.mark.parametrize(
+    ("text", "options", "bound"),
+    [
+        ("ptb/ptb.train.txt", "--order 5", 210),
+        ("ptb/ptb.train.txt", "--order 5 --smoothing good-turing", 210),
+        ("ptb/ptb.train.txt", "--order 9 --smoothing witten-bell", 230),
+        ("wiki/train.txt", "--order 5", 400),
+    ],
+)
+def test_the_bound_on_memory_is_kept(text, options, bound, shared_data, tmp_path):
+    command = [sys.executable, "-m", "rnnlm", "ngram", str(shared_data / text), "-o", str(tmp_path / "m.lm")]
+    process = subprocess.Popen([*command, *options.split(), "--memory", f"{bound}M", "--tmp", str(tmp_path)])
+    peak = 0
+    while process.poll() is None:
+        # everything that is resident, the program and mapped pages of its files included
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+        peak = int(found[1]) if found else peak
+        time.sleep(0.01)
+    assert process.returncode == 0
+    assert 0 < peak <= 1.05 * bound * 1024
 
 
 @pytest.mark.slow
