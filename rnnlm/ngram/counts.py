@@ -17,6 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from corpora.system import trim_memory
 from rnnlm.ngram.arena import Arena, Rows
 from rnnlm.ngram.orders import continuation_counts
 from rnnlm.ngram.suffix_sort import (
@@ -115,6 +116,8 @@ def count_ids(
         for _ in pool.map(lambda span: [to_internal(text[a:b], new) for a, b in _pieces(arena, span)], spans):
             pass
         plan = _Plan(text, internal, pool, spans, arena)
+        if arena.spill:
+            trim_memory()
         own = [
             Sorter(order, plan.bits, plan.largest, continuation=continuation)
             for _ in range(min(sorters or threads, threads))
