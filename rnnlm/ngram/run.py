@@ -28,6 +28,7 @@ UNKS = ("word", "kenlm")
 _PROGRAM = 160 << 20  # bytes: Python, NumPy and the compiled kernels
 _BASE = 180 << 20  # bytes: that, and the tables of a vocabulary that is not large
 _MIN_SCRATCH = 24 << 20
+_TO_SORT = 3  # bytes for a token, however little is sorted at a time: n-grams that begin alike are sorted together
 _OTHERWISE = 200 << 20  # bytes: what sorting takes beyond what grows with the text
 _CERTAIN = 0.9  # of what is expected, which is not known exactly
 _A_WORD = 140  # bytes of memory that a word of the vocabulary takes, in whatever table
@@ -236,7 +237,7 @@ class _Needs:
             if n * 4 > MEMORY_LIMIT:
                 self._check_space(n * 4, "the encoded text", _CERTAIN)
             return
-        self._check_memory(n, _CERTAIN)
+        self._check_memory(n, 0, _CERTAIN)
         self._tell(n, "about ")
         self._check_space(n * self._a_token, "n-grams", _CERTAIN)
 
@@ -249,7 +250,7 @@ class _Needs:
         n = ids.size
         if self.fit(n):
             return None, Arena(), threads
-        self._check_memory(n)
+        self._check_memory(n, n_words)
         self._tell(n, "")
         self._check_space(n * self._a_token - (ids.nbytes if isinstance(ids, np.memmap) else 0), "n-grams")
         room = max(self._budget - _PROGRAM - n_words * _A_WORD - _PAGES, _PAGES)
@@ -261,9 +262,9 @@ class _Needs:
             self._say(f"n-grams go to files in {self._directory}: up to {about}{readable_size(n * self._a_token)}")
         self._told = True
 
-    def _check_memory(self, n: int, share: float = 1.0) -> None:
+    def _check_memory(self, n: int, n_words: int, share: float = 1.0) -> None:
         """Refuse n tokens if not even a ``share`` of the memory that they take is allowed."""
-        least = _BASE + _MIN_SCRATCH + (n >> 3)
+        least = _PROGRAM + _MIN_SCRATCH + n * _TO_SORT + n_words * _A_WORD
         if self._memory is not None and self._budget < share * least:
             memory, least = self._memory // (1 << 20), -(-least // (1 << 20))
             raise CorpusError(f"--memory {memory}M is too little for this text: {least}M at least")

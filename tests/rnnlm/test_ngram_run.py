@@ -155,9 +155,15 @@ def test_a_model_in_files_scores_and_predicts_like_one_in_memory(text):
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(text):
-    with pytest.raises(CorpusError, match=r"^--memory 100M is too little for this text: 205M at least$"):
+    with pytest.raises(CorpusError, match=r"^--memory 100M is too little for this text: 185M at least$"):
         estimate_model([text], memory=100 * MIB)
-    assert estimate_model([text], memory=205 * MIB).order == 3
+    assert estimate_model([text], memory=185 * MIB).order == 3
+
+
+def test_a_large_vocabulary_needs_memory_too(text, monkeypatch):
+    monkeypatch.setattr("rnnlm.ngram.run._A_WORD", MIB)
+    with pytest.raises(CorpusError, match=r"^--memory 190M is too little for this text: 237M at least$"):
+        estimate_model([text], memory=190 * MIB)
 
 
 def test_a_directory_that_is_not_there_is_named(text, tmp_path):
