@@ -49,6 +49,7 @@ NOT_TEXT = {
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _HEAD = 6  # bytes: the longest of the magic numbers above
+_PLACES = 8  # of a file that are looked at for a sample
 
 
 def expand(paths: Sequence[str]) -> list[str]:
@@ -134,12 +135,28 @@ def text_chunks(path: str, size: int = 1 << 20) -> Iterator[bytes]:
 
 
 def sample(path: str, size: int) -> tuple[bytes, int]:
-    """The first bytes of a text, at most ``size``, and about how many bytes of the file they are."""
+    """Some bytes of a text, about ``size``, and about how many bytes of the file they are.
+
+    From several places, or, of a compressed file, from its beginning.
+    """
+    whole = os.path.getsize(path)
     with open_text(path) as file:
+        if file.raw.compression is None and whole > size:
+            pieces = []
+            with _open_raw(path) as raw:
+                for k in range(_PLACES):
+                    raw.seek((whole - size // _PLACES) * k // (_PLACES - 1))
+                    pieces.append(_read_exactly(raw, size // _PLACES))
+            text = b"".join(pieces)
+            return text, len(text)
         text = file.read(size)
-        if len(text) < size:
-            return text, os.path.getsize(path)
-        return text, file.raw.position()
+        return text, whole if len(text) < size else file.raw.position()
+
+
+def is_compressed(path: str) -> bool:
+    """Whether a text is decompressed where it is read."""
+    with open_text(path) as file:
+        return file.raw.compression is not None
 
 
 def text_size(paths: Sequence[str]) -> int | None:
@@ -203,7 +220,8 @@ class _Joined(io.RawIOBase):
         """How many bytes of the file were read, compressed ones where it is compressed."""
         if self._beneath is None:
             return self._file.tell()
-        return self._beneath.raw.position() - len(self._beneath.peek(1))
+        ahead = len(self._beneath.peek(1))  # which may read on
+        return self._beneath.raw.position() - ahead
 
     def _error(self, error: Exception) -> FormatError:
         reason = getattr(error, "strerror", None) or str(error)

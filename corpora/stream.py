@@ -24,7 +24,8 @@ import numpy as np
 
 from corpora.chunks import PADDING, ChunkReader
 from corpora.errors import CorpusError
-from corpora.inputs import expand, sample, text_size
+from corpora.inputs import expand, is_compressed, sample, text_size
+from corpora.mapping import give_back
 from corpora.processors import available
 from corpora.spool import Spool
 from corpora.tokenize import Tokenizer
@@ -35,6 +36,7 @@ CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
 _WORTH_THREADS = 1 << 23  # bytes of text
 _SCAN_BLOCK = 1 << 20  # ids
 _SAMPLE = 1 << 21  # bytes of text
+_PACKED_TOKEN = 5  # bytes of a compressed file that hold a token at least
 
 
 class TokenStream:
@@ -55,19 +57,23 @@ class TokenStream:
 
     def sentence_ends(self) -> np.ndarray:
         """The positions (n_sentences,) int64 of the sentence ends."""
-        ends = [np.flatnonzero(block == 0) + start for start, block in self._blocks()]
+        starts = range(0, self.n_tokens, _SCAN_BLOCK)
+        ends = [np.flatnonzero(block == 0) + start for start, block in zip(starts, self.blocks(), strict=True)]
         return np.concatenate(ends).astype(np.int64)
 
     def counts(self) -> np.ndarray:
         """How often each word of the vocabulary is in this text, (V,) int64."""
         counts = np.zeros(len(self.vocab), np.int64)
-        for _, block in self._blocks():
+        for block in self.blocks():
             counts += np.bincount(block[block >= 0], minlength=counts.size)
         return counts
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The ids in blocks that may be changed; those of a file need not be in memory together."""
         for start in range(0, self.n_tokens, _SCAN_BLOCK):
-            yield start, self.ids[start : start + _SCAN_BLOCK]
+            block = self.ids[start : start + _SCAN_BLOCK]
+            yield block
+            _give_back(block)
 
     def close(self) -> None:
         self.ids = None
@@ -135,16 +141,26 @@ def encode(
         raise
 
 
-def expected_tokens(files: Sequence[str], tokenizer: Tokenizer) -> int | None:
-    """About how many tokens texts have, judging by the beginning of the largest; None where the size is not known."""
-    size = text_size(files)
-    if size is None:
-        return None
-    largest = max(files, key=os.path.getsize)
-    text, n_bytes = sample(largest, _SAMPLE)
-    text = text if tokenizer.is_identity else tokenizer.split(text)
-    n = text.count(b"\n") + len(text.split())
-    return size * n // max(n_bytes, 1) + len(files)
+def expected_tokens(files: Sequence[str], tokenizer: Tokenizer) -> tuple[int, int]:
+    """About how many tokens the texts in files (no pipes) have, and how many they have in all likelihood at least.
+
+    Judging by the largest file of those that are compressed, and of those that are not.
+    """
+    expected = certain = 0
+    packed = [is_compressed(path) for path in files]
+    for kind in (False, True):
+        paths = [path for path, is_packed in zip(files, packed, strict=True) if is_packed == kind]
+        if not paths:
+            continue
+        text, n_bytes = sample(max(paths, key=os.path.getsize), _SAMPLE)
+        text = text if tokenizer.is_identity else tokenizer.split(text)
+        n = text.count(b"\n") + len(text.split())
+        size = sum(map(os.path.getsize, paths))
+        about = size * n // max(n_bytes, 1) + len(paths)
+        expected += about
+        # other files, and what comes later in a compressed one, may be quite different
+        certain += min(about // 2, size // _PACKED_TOKEN) if kind else about // 2 if len(paths) > 1 else about * 4 // 5
+    return expected, certain
 
 
 def default_threads(size: int | None) -> int:
@@ -258,6 +274,12 @@ def _learnt(
     return vocab, [final[ids] for ids in ids_in_whole], int(counts[lost].sum())
 
 
+def _give_back(ids: np.ndarray) -> None:
+    """Ids that live in a file are not needed in memory for the time being."""
+    if isinstance(ids, np.memmap):
+        give_back(ids)
+
+
 def _replace(ids: np.ndarray, pieces: list[tuple[int, int]], new_ids: list[np.ndarray], threads: int) -> None:
     """Replace each shard's own ids in the pieces that it encoded."""
     from corpora.encode import replace_ids
@@ -267,6 +289,7 @@ def _replace(ids: np.ndarray, pieces: list[tuple[int, int]], new_ids: list[np.nd
     def replace(start: int) -> None:
         for (shard, size), end in list(zip(pieces, ends, strict=True))[start::threads]:
             replace_ids(ids[end - size : end], new_ids[shard])
+            _give_back(ids[end - size : end])
 
     if threads == 1 or len(pieces) == 1:
         for start in range(threads):

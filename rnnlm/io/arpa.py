@@ -9,7 +9,7 @@ r"""N-gram models in ARPA form, as SRILM, KenLM and IRSTLM write them: recognise
     ...
     \end\
 
-Only n-grams that no longer one begins with can do without a back-off weight.
+Only n-grams that no longer one begins with can do without a back-off weight; IRSTLM leaves out others that are 0.
 What is between fields may be tabs or spaces.  What is wrong is an error with the line's number, as strictly
 as KenLM has it.  ``<UNK>`` is the word ``<unk>``; ``<s>`` is no word of the vocabulary, only a context.
 Writing is in ``arpa_writer``.
@@ -28,7 +28,7 @@ from corpora.inputs import UTF8_BOM
 from corpora.source import Source
 from corpora.vocab import EOS, UNK, Vocab, WordList
 from rnnlm.io.pieces import LinePieces
-from rnnlm.ngram.trie import BLANK, FIRST_WORD, MAX_ORDER, MAX_WORDS, NONE, START, ZERO, internal_ids
+from rnnlm.ngram.trie import BLANK, FIRST_WORD, MAX_ORDER, MAX_WORDS, NO_BACKOFF, NONE, START, ZERO, internal_ids
 
 START_WORD = b"<s>"
 OTHER_UNK = b"<UNK>"
@@ -168,7 +168,7 @@ class _Reader:
             self._internal[0] = NONE
         log10_probs = np.full(len(vocab) + FIRST_WORD, ZERO, np.float32)
         log10_probs[START] = BLANK  # no n-gram, unless the file has it
-        backoffs = np.zeros(len(vocab) + FIRST_WORD, np.float32)
+        backoffs = np.full(len(vocab) + FIRST_WORD, NO_BACKOFF, np.float32)
         by_row = np.empty(count + 1, np.int64)  # one more for a </s> that is not there
         by_row[rows] = internal
         if places[START_WORD] >= 0:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.mapping import anonymous, give_back
+from corpora.mapping import anonymous, discard, give_back
 
 PIECE = 1 << 15  # rows
 _OFTEN = 0.005  # seconds
@@ -139,6 +139,12 @@ class Arena:
             return
         for array in list(self._maps):
             give_back(array)
+
+    def release(self, *arrays: np.ndarray) -> None:
+        """Arrays of ``zeros`` are not needed any more: their place on the disk is given back."""
+        self._maps = [kept for kept in self._maps if not any(kept is array for array in arrays)]
+        for array in arrays:
+            discard(array)
 
     @contextmanager
     def watched(self) -> Iterator[None]:

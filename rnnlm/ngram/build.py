@@ -24,6 +24,7 @@ from rnnlm.ngram.trie import (
     FIRST_WORD,
     MAX_ORDER,
     MAX_WORDS,
+    NO_BACKOFF,
     NO_BACKOFF_BITS,
     PROB,
     START,
@@ -50,7 +51,7 @@ class TrieBuilder:
     """Makes a Trie of order N from its n-grams, the shorter ones first."""
 
     def __init__(self, order: int, n_words: int, log10_probs: np.ndarray, backoffs: np.ndarray):
-        """The unigrams: log10_probs, backoffs (V + 2,) float32 by internal id, ZERO for what is no word.
+        """The unigrams: log10_probs, backoffs (V + 2,) float32 by internal id, ZERO and NO_BACKOFF for what is no word.
 
         <s> may be BLANK: no n-gram of the model begins with it.
 
@@ -197,7 +198,7 @@ def build_trie(ngrams: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]
     _, first = np.unique(ids, return_index=True)
     if first.size < ids.size:
         raise NgramError(1, int(np.setdiff1d(np.arange(ids.size), first)[0]), "it is there twice")
-    columns = np.full(n_ids, ZERO, np.float32), np.zeros(n_ids, np.float32)
+    columns = np.full(n_ids, ZERO, np.float32), np.full(n_ids, NO_BACKOFF, np.float32)
     columns[0][START] = BLANK
     for column, values in zip(columns, (log10_probs, backoffs), strict=True):
         if values is not None:

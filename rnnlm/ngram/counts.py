@@ -355,9 +355,9 @@ class Sorter:
 
 
 class _Packed:
-    """The records of some shards, as ``gather`` makes them, read in the order of the text.
+    """The records of some shards, as ``gather`` makes them, read in the order of the text; at most ``most``.
 
-    Which lives in a file then; a shard by itself would want a few words of every page.  At most ``most`` records.
+    A text that lives in a file would be wanted all at once otherwise: a shard has a few words of every page.
     """
 
     def __init__(self, most: int, sorter: Sorter, arena: Arena):
@@ -372,7 +372,8 @@ class _Packed:
                 yield group
                 group = []
             group.append(shard)
-        yield group
+        if group:
+            yield group
 
     def read(self, text: np.ndarray, positions: np.ndarray, shards: list[tuple[int, int]], plan: _Plan, pool) -> None:
         """Pack what is at the positions of a group of shards, each of which has its own in ascending order."""
@@ -380,14 +381,15 @@ class _Packed:
 
         def pack(span: tuple[int, int]) -> None:
             pairs = np.empty((plan.largest, 2), np.uint64)  # not used
-            edges = [first for first, _ in _pieces(self._arena, span)] + [span[1]]
+            edges = np.append(np.arange(*span, _PIECE, np.uint32), np.uint32(span[1]))
             cuts = [(a + np.searchsorted(positions[a:b], edges)).tolist() for a, b in shards]
-            for number, _ in enumerate(_pieces(self._arena, span)):
+            for number in range(edges.size - 1):
                 for cut in cuts:
                     a, b = cut[number], cut[number + 1]
                     if a < b:
                         keys, following = self.records(a, b)
                         gather(text, positions[a:b], plan.eos, *self._shape, keys, pairs, following)
+                self._arena.drop()
 
         list(pool.map(pack, plan.spans))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 
@@ -123,6 +123,8 @@ def estimate(
                 _mark_dropped(nodes, marks)
                 for n in range(order, 1, -1):
                     nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
+        if arena.spill:
+            arena.release(*chain(*marks))
         for n in range(1, order + 1):
             _finish(nodes[n - 1][:-1], count_column(counted, n), exact, arena, pool, threads)
     if kenlm:

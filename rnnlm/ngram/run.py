@@ -30,7 +30,6 @@ _BASE = 180 << 20  # bytes: that, and the tables of a vocabulary that is not lar
 _MIN_SCRATCH = 24 << 20
 _TO_SORT = 3  # bytes for a token, however little is sorted at a time: n-grams that begin alike are sorted together
 _OTHERWISE = 200 << 20  # bytes: what sorting takes beyond what grows with the text
-_CERTAIN = 0.9  # of what is expected, which is not known exactly
 _A_WORD = 140  # bytes of memory that a word of the vocabulary takes, in whatever table
 _A_THREAD = 48 << 20  # bytes that a thread takes, at most: its own records and tables of words
 _TO_PRUNE = 25  # bytes for an n-gram
@@ -91,8 +90,9 @@ def estimate_model(
     if prune:
         from rnnlm.ngram.prune import prune as remove
 
-        n_bytes = _TO_PRUNE * sum(len(nodes) for nodes in trie.nodes)
-        if memory is not None and n_bytes > memory - _PROGRAM:
+        n_bytes = _TO_PRUNE * sum(map(len, trie.nodes))
+        model = 0 if arena.spill else sum(nodes.nbytes for nodes in trie.nodes)
+        if memory is not None and n_bytes + model > memory - _PROGRAM:
             say(f"Warning: --prune takes {readable_size(n_bytes)} beside what --memory bounds")
         with arena.watched():
             trie = remove(trie, prune)
@@ -155,15 +155,14 @@ def count_texts(
     """
     budget = budget or memory or _free_memory()
     given = None if vocab_file is None else with_unk(Vocab.read(vocab_file))
-    spool = {} if memory is None else {"memory_limit": max((memory - _BASE) // 4, 0)}
     files, split = expand(texts), from_spec(tokenizer)
     size = text_size(files)
     needs = _Needs(order, memory, budget, tmp, say)
-    if size is not None and not needs.fit(2 * size):  # compressed files are larger than they say
-        needs.foresee(expected_tokens(files, split))
+    if size is not None and not needs.fit(4 * size):  # compressed files are larger than they say
+        needs.foresee(*expected_tokens(files, split))
     with encode(
         texts, split, given, keep_oov=unk == "kenlm", threads=min(needs.readers(threads), default_threads(size)),
-        tmp=tmp, progress=progress("reading", size), **spool,
+        tmp=tmp, progress=progress("reading", size), memory_limit=needs.for_ids,
     ) as stream:  # fmt: skip
         _refuse_start(stream, texts)
         vocab = with_unk(stream.vocab)
@@ -176,7 +175,7 @@ def count_texts(
         if len(vocab) > MAX_WORDS:
             raise CorpusError(f"{len(vocab)} different words; {MAX_WORDS} are possible: a --vocab with fewer helps")
         if unk == "kenlm" and (id_ := stream.vocab.unk_id) >= 0:
-            n_gaps = _make_gaps(stream.ids, id_)
+            n_gaps = _make_gaps(stream, id_)
             if n_gaps:
                 words, they = ("word", "is <unk>: it is") if n_gaps == 1 else ("words", "are <unk>: they are")
                 say(f"Warning: {n_gaps} {words} of the text {they} not counted (--unk word counts <unk>)")
@@ -200,21 +199,23 @@ def count_texts(
 
 def _refuse_start(stream: TokenStream, texts: Sequence[str]) -> None:
     id_ = stream.vocab.words.find(b"<s>")  # a look-up would make a table of all words
-    if id_ >= 0 and len(at := np.flatnonzero(stream.ids == id_)):
-        sentence = 1 + int(np.count_nonzero(stream.ids[: at[0]] == 0))
-        raise CorpusError(
-            f"{', '.join(texts)}: sentence {sentence} has the word <s>, which is what sentences begin with anyway; "
-            "take <s> and </s> out of the text"
-        )
+    sentence = 1
+    for block in stream.blocks() if id_ >= 0 else ():
+        if len(at := np.flatnonzero(block == id_)):
+            sentence += int(np.count_nonzero(block[: at[0]] == 0))
+            raise CorpusError(
+                f"{', '.join(texts)}: sentence {sentence} has the word <s>, which is what sentences begin with anyway; "
+                "take <s> and </s> out of the text"
+            )
+        sentence += int(np.count_nonzero(block == 0))
 
 
-def _make_gaps(ids: np.ndarray, unk_id: int) -> int:
+def _make_gaps(stream: TokenStream, unk_id: int) -> int:
     n = 0
-    for start in range(0, ids.size, 1 << 20):
-        part = ids[start : start + (1 << 20)]
-        gaps = part == unk_id
+    for block in stream.blocks():
+        gaps = block == unk_id
         n += int(gaps.sum())
-        part[gaps] = -1
+        block[gaps] = -1
     return n
 
 
@@ -223,7 +224,9 @@ class _Needs:
 
     def __init__(self, order: int, memory: int | None, budget: int, tmp: str | None, say: Callable[[str], None]):
         self._memory, self._budget, self._tmp, self._say = memory, budget, tmp, say
-        self._a_token = 3 * 4 + (16 * (order - 2) + 8 if order > 1 else 0)  # bytes: ids, positions, records, nodes
+        # bytes: ids, positions, records, nodes, marks of what cutoffs leave out
+        self._a_token = 3 * 4 + (16 * (order - 2) + 8 if order > 1 else 0) + 2 * order
+        self.for_ids = MEMORY_LIMIT if memory is None else max((memory - _BASE) // 4, 0)  # bytes of them in memory
         self._directory = Arena(directory=tmp).directory
         self._told = False
 
@@ -231,15 +234,15 @@ class _Needs:
         """Whether so many tokens can be counted in memory alone."""
         return _BASE + n * self._a_token + _OTHERWISE <= self._budget
 
-    def foresee(self, n: int) -> None:
-        """Before the text is read: say what about n tokens take, and refuse what will not do."""
+    def foresee(self, n: int, certain: int) -> None:
+        """Before the text is read: say what about n tokens take; refuse what ``certain`` tokens are too many for."""
         if self.fit(n):
-            if n * 4 > MEMORY_LIMIT:
-                self._check_space(n * 4, "the encoded text", _CERTAIN)
+            if certain * 4 > self.for_ids:
+                self._check_space(certain * 4, "the encoded text")
             return
-        self._check_memory(n, 0, _CERTAIN)
+        self._check_memory(certain, 0)
         self._tell(n, "about ")
-        self._check_space(n * self._a_token, "n-grams", _CERTAIN)
+        self._check_space(certain * self._a_token, "n-grams")
 
     def readers(self, threads: int) -> int:
         """How many threads read the text, each with tables of its words."""
@@ -262,22 +265,20 @@ class _Needs:
             self._say(f"n-grams go to files in {self._directory}: up to {about}{readable_size(n * self._a_token)}")
         self._told = True
 
-    def _check_memory(self, n: int, n_words: int, share: float = 1.0) -> None:
-        """Refuse n tokens if not even a ``share`` of the memory that they take is allowed."""
+    def _check_memory(self, n: int, n_words: int) -> None:
         least = _PROGRAM + _MIN_SCRATCH + n * _TO_SORT + n_words * _A_WORD
-        if self._memory is not None and self._budget < share * least:
+        if self._memory is not None and self._budget < least:
             memory, least = self._memory // (1 << 20), -(-least // (1 << 20))
             raise CorpusError(f"--memory {memory}M is too little for this text: {least}M at least")
 
-    def _check_space(self, need: int, what: str, share: float = 1.0) -> None:
-        """Refuse to need so many bytes of files if not even a ``share`` of them is free."""
+    def _check_space(self, need: int, what: str) -> None:
         import shutil
 
         try:
             free = shutil.disk_usage(self._directory).free
         except OSError as error:
             raise CorpusError(f"{self._directory}: {error.strerror}; --tmp names another directory") from error
-        if free < share * need:
+        if free < need:
             raise CorpusError(
                 f"{self._directory}: {readable_size(free)} are free, up to {readable_size(need)} are needed for "
                 f"{what}; --tmp names another directory"

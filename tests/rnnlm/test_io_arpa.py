@@ -175,6 +175,7 @@ ngram 2=1
     assert lm.trie.log10_probs(1)[START] > 0  # no <s>: it is not counted and not written
     io.save(lm, tmp_path / "again", "arpa")
     assert b"<s>" not in (tmp_path / "again").read_bytes()
+    assert b"\n-99\t</s>\n" in (tmp_path / "again").read_bytes()
     assert same(io.load(tmp_path / "again"), lm)
 
 

@@ -24,6 +24,7 @@ from corpora.tokenize import get_tokenizer
 from corpora.vocab import UNK, Vocab
 from rnnlm.io import save
 from rnnlm.ngram import run
+from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.run import check_options, count_texts, estimate_model
 from rnnlm.ngram.smoothing import METHODS, Options
 from tests.reference import ngram as reference
@@ -187,7 +188,10 @@ def test_too_little_memory_or_space_is_told_before_the_text_is_read(text, tmp_pa
     monkeypatch.setattr("rnnlm.ngram.run.MEMORY_LIMIT", 1000)
     monkeypatch.setattr("rnnlm.ngram.run._Needs.fit", lambda self, n: n < 5000)
     with pytest.raises(CorpusError, match=r"1 KB are free, up to [0-9]+ KB are needed for the encoded text;"):
-        estimate_model([text], memory=215 * MIB, tmp=str(tmp_path))
+        estimate_model([text], tmp=str(tmp_path))
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.disk_usage", lambda directory: usage(10000, 9000, 1000))
+    assert estimate_model([text], memory=1 << 30, tmp=str(tmp_path)).order == 3  # which no file is needed for
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress, bz2.compress])
@@ -197,12 +201,36 @@ def test_the_number_of_tokens_is_about_known_beforehand(compress, tmp_path, monk
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(compress(lines))
     files = [str(tmp_path / name) for name in ("a", "b")]
+    n = 2 * 21 * 20000
     for size in (1 << 21, 1 << 22):  # a part, and all of it
         monkeypatch.setattr("corpora.stream._SAMPLE", size)
-        expected = expected_tokens(files, get_tokenizer("whitespace"))
-        assert expected == pytest.approx(2 * 21 * 20000, rel=0.15)  # bzip2 is read in blocks
-    assert expected_tokens(["-"], get_tokenizer("whitespace")) is None
-    assert expected_tokens(files, get_tokenizer("char")) > 2 * len(lines) * 0.8
+        expected, certain = expected_tokens(files, get_tokenizer("whitespace"))
+        assert expected == pytest.approx(n, rel=0.15)  # bzip2 is read in blocks
+        assert n / 5 < certain <= 0.55 * n
+    assert expected_tokens(files, get_tokenizer("char"))[0] > 2 * len(lines) * 0.8
+
+
+def test_texts_that_are_not_alike_are_not_taken_for_too_large(tmp_path):
+    whitespace = get_tokenizer("whitespace")
+    short, long = b"a b c d\n" * 300_000, b"unbelievably long words\n" * 200_000
+    (tmp_path / "a").write_bytes(short + long)  # short words only at the beginning
+    assert expected_tokens([str(tmp_path / "a")], whitespace)[0] == pytest.approx(5 * 300_000 + 4 * 200_000, rel=0.2)
+    (tmp_path / "b.gz").write_bytes(gzip.compress(b"a b\n" * 1_000_000 + np.random.default_rng(1).bytes(1 << 20)))
+    (tmp_path / "c").write_bytes(long)
+    expected, certain = expected_tokens([str(tmp_path / name) for name in ("a", "b.gz", "c")], whitespace)
+    assert certain < 2_300_000 + 3_000_000 + 800_000
+    assert expected > certain
+    (tmp_path / "empty").write_bytes(b"")
+    assert expected_tokens([str(tmp_path / "empty")], whitespace) == (1, 0)
+    assert expected_tokens([], whitespace) == (0, 0)
+
+
+def test_a_bigram_that_is_most_of_the_text(tmp_path, monkeypatch):
+    path = write(tmp_path / "text", [[b"a"]] * 3000 + [[b"b", b"c"]] * 5)
+    monkeypatch.setattr("rnnlm.ngram.counts.SHARD", 64)
+    whole = estimate_model([path], order=3)
+    monkeypatch.setattr("rnnlm.ngram.run._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
+    assert bits(estimate_model([path], order=3)) == bits(whole)
 
 
 # ---- vocabularies
