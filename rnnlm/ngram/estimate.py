@@ -119,10 +119,9 @@ def estimate(
             if progress is not None:
                 progress(len(nodes[n - 1]))
         if any_dropped:
-            with arena.watched():
-                _mark_dropped(nodes, marks)
-                for n in range(order, 1, -1):
-                    nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
+            _mark_dropped(nodes, marks)
+            for n in range(order, 1, -1):
+                nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
         if arena.spill:
             arena.release(*chain(*marks))
         for n in range(1, order + 1):

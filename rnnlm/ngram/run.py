@@ -81,11 +81,12 @@ def estimate_model(
             threads=threads, tmp=tmp, say=say, progress=step, continuation=METHODS[smoothing].continuation,
         )  # fmt: skip
         arena = counted.arena
-    trie, reports = estimate(
-        counted, smoothing, options=options, min_counts=min_counts, unk=unk, threads=threads,
-        warn=lambda line: say(f"Warning: {line}"),
-        progress=step("estimating", sum(len(nodes) for nodes in counted.nodes)),
-    )  # fmt: skip
+    with arena.watched():
+        trie, reports = estimate(
+            counted, smoothing, options=options, min_counts=min_counts, unk=unk, threads=threads,
+            warn=lambda line: say(f"Warning: {line}"),
+            progress=step("estimating", sum(len(nodes) for nodes in counted.nodes)),
+        )  # fmt: skip
     discard(counted.records)
     if prune:
         from rnnlm.ngram.prune import prune as remove
@@ -187,10 +188,11 @@ def count_texts(
             arena.keep(stream.ids)
         if backwards:
             reverse(stream.ids[:-1])  # the last one ends the last sentence, now the first one
-        counted = count_ids(
-            stream.ids, len(vocab), order, rename=rename, threads=threads, sorters=sorters, arena=arena,
-            batch=batch, records=not backwards, continuation=continuation, progress=progress("counting", n),
-        )  # fmt: skip
+        with arena.watched():
+            counted = count_ids(
+                stream.ids, len(vocab), order, rename=rename, threads=threads, sorters=sorters, arena=arena,
+                batch=batch, records=not backwards, continuation=continuation, progress=progress("counting", n),
+            )  # fmt: skip
         discard(stream.ids)
         if arena.spill:
             trim_memory()
