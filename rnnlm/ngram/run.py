@@ -260,7 +260,7 @@ class _Needs:
         self._check_space(n * self._a_token - (ids.nbytes if isinstance(ids, np.memmap) else 0), "n-grams")
         room = max(self._budget - _PROGRAM - n_words * _A_WORD - _PAGES, _PAGES)
         arena = Arena(True, self._tmp, self._budget - _PAGES, room)
-        return max(room // 32, 1 << 19), arena, min(threads, max(room * 2 // 3 // _A_THREAD, 1))
+        return max(room // 22, 1 << 19), arena, min(threads, max(room * 2 // 3 // _A_THREAD, 1))
 
     def _tell(self, n: int, about: str) -> None:
         if not self._told:
