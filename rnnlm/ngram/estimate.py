@@ -17,7 +17,7 @@ from itertools import chain, pairwise, repeat
 import numpy as np
 
 from corpora.mapping import anonymous
-from corpora.system import trim_memory
+from corpora.system import readable_size, trim_memory
 from rnnlm.ngram.arena import Arena
 from rnnlm.ngram.assign import (
     EPSILON,
@@ -53,6 +53,7 @@ from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, NO_BACKOFF, NONE, PROB,
 _WORTH_THREADS = 1 << 17  # records
 _WORDS = 1 << 12  # words whose places are looked up, each in a page of its own, before pages are given back
 _RECORDS = 1 << 20  # that are gone through at a time where memory is bounded
+_TO_CUT = 8  # bytes for an n-gram of the middle orders, whose histories are read in no order
 _LEAST = 8 << 20  # bytes to copy at a time
 
 
@@ -119,6 +120,9 @@ def estimate(
             if progress is not None:
                 progress(len(nodes[n - 1]))
         if any_dropped:
+            n_bytes = _TO_CUT * sum(map(len, nodes[1:-1]))
+            if arena.spill and n_bytes > arena.room:
+                warn(f"leaving n-grams out takes up to {readable_size(n_bytes)} beside what --memory bounds")
             _mark_dropped(nodes, marks)
             for n in range(order, 1, -1):
                 nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]

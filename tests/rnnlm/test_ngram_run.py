@@ -225,6 +225,16 @@ def test_texts_that_are_not_alike_are_not_taken_for_too_large(tmp_path):
     assert expected_tokens([], whitespace) == (0, 0)
 
 
+def test_what_takes_more_memory_than_the_bound_says_so(text, tmp_path, monkeypatch):
+    monkeypatch.setattr("rnnlm.ngram.run._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
+    told: list[str] = []
+    estimate_model([text], order=3, min_counts=(1, 2, 2), say=told.append)
+    assert [line for line in told if re.search("leaving n-grams out takes up to [0-9]+ (KB|bytes) beside", line)]
+    monkeypatch.setattr("rnnlm.ngram.run._TO_PRUNE", 1 << 20)
+    estimate_model([text], order=3, prune=1e-4, memory=300 * MIB, say=told.append)
+    assert re.fullmatch(r"Warning: --prune takes [0-9.]+ GB beside what --memory bounds", told[-1])
+
+
 def test_a_bigram_that_is_most_of_the_text(tmp_path, monkeypatch):
     path = write(tmp_path / "text", [[b"a"]] * 3000 + [[b"b", b"c"]] * 5)
     monkeypatch.setattr("rnnlm.ngram.counts.SHARD", 64)
