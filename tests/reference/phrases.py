@@ -58,7 +58,7 @@ def _candidates(words, connectors):
 
 
 def join(lines, score, min_count, threshold, connectors=(), separator="_", across=False):
-    """One pass over lines of words: the lines with their phrases joined, and the scores of the phrases by name."""
+    """One pass over lines of words: the lines with their phrases joined, and the names and scores of the phrases."""
     counts = Counter(word for line in lines for word in line)
     n = counts.total()
     whole = [[word for line in lines for word in line]] if across else lines
@@ -87,4 +87,5 @@ def join(lines, score, min_count, threshold, connectors=(), separator="_", acros
                 found += [*line[rest:i], separator.join(line[i : j + 1])]
                 rest = taken_to = j + 1
         joined.append(found + line[rest:])
-    return joined, {separator.join(pair): value for pair, value in above.items()}
+    # different pairs can have one name: "a+b" with "c", "a" with "b+c"
+    return joined, [(separator.join(pair), value) for pair, value in above.items()]
