@@ -36,6 +36,7 @@ CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
 _WORTH_THREADS = 1 << 23  # bytes of text
 _SCAN_BLOCK = 1 << 20  # ids
 _SAMPLE = 1 << 21  # bytes of text
+_SLOW_SAMPLE = 1 << 17  # bytes of it that go through a tokenizer
 _PACKED_TOKEN = 5  # bytes of a compressed file that hold a token at least
 
 
@@ -153,8 +154,10 @@ def expected_tokens(files: Sequence[str], tokenizer: Tokenizer) -> tuple[int, in
         if not paths:
             continue
         text, n_bytes = sample(max(paths, key=os.path.getsize), _SAMPLE)
-        text = text if tokenizer.is_identity else tokenizer.split(text)
-        n = text.count(b"\n") + len(text.split())
+        if not tokenizer.is_identity and len(text) > _SLOW_SAMPLE:  # a tokenizer may take long
+            text, n_bytes = text[:_SLOW_SAMPLE], max(n_bytes * _SLOW_SAMPLE // len(text), 1)
+        tokens = text if tokenizer.is_identity else tokenizer.split(text)
+        n = tokens.count(b"\n") + len(tokens.split())
         size = sum(map(os.path.getsize, paths))
         about = size * n // max(n_bytes, 1) + len(paths)
         expected += about
