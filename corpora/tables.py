@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from corpora import libm
+
 
 def frequency_classes(counts: np.ndarray, n_classes: int, old: bool = False) -> np.ndarray:
     """Words in classes of about equal (root) frequency.  Mikolov et al. (2011), factorisation of the output.
@@ -108,9 +110,9 @@ def negative_shares(counts: np.ndarray, exponent: float) -> np.ndarray:
     there = np.flatnonzero(counts > 0)
     if not there.size:
         raise ValueError("to draw negative examples takes a vocabulary with counts")
-    logs = exponent * np.log(counts[there])
+    logs = exponent * libm.log(counts[there])
     shares = np.zeros(counts.size)
-    shares[there] = np.exp(logs - logs.max())  # a large exponent must not overflow
+    shares[there] = libm.exp(logs - logs.max())  # a large exponent must not overflow
     shares /= shares.sum()
     shares[1:] += shares[0] / (counts.size - 1)
     shares[0] = 0.0

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from corpora import libm
 from corpora.errors import CorpusError
 from corpora.language_model import Scored
 from corpora.vocab import Vocab
@@ -73,8 +74,7 @@ class CacheLM:
             weights, seen = np.zeros(counts.size), np.zeros(counts.size, np.int64)
             score_decayed(words, state.size, self.window, self._powers, counts, weights, seen, probabilities, bits)
         log10_prob = np.full(ids.size, -np.inf)
-        with np.errstate(divide="ignore"):
-            log10_prob[entering] = np.log10(probabilities)
+        log10_prob[entering] = libm.log10(probabilities)
         entropies = self._spread(ids, entering, words, bits) if entropy else None
         return Scored(log10_prob, oov, entropies), _fixed(words[max(0, words.size - self.window) :])
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corpora import libm
 from corpora.errors import CorpusError
 from corpora.language_model import LanguageModel, Scored
 from corpora.vocab import Vocab, WordList
@@ -265,8 +266,7 @@ class Mixture:
     def _chosen(self, p: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """(m,): log10 of the element of each row of p (m, V) with its id; of <unk>, or -inf, for -1."""
         ids = np.where(ids < 0, self.vocab.unk_id, ids)
-        with np.errstate(divide="ignore"):
-            return np.where(ids < 0, -np.inf, np.log10(p[np.arange(ids.size), ids]))
+        return np.where(ids < 0, -np.inf, libm.log10(p[np.arange(ids.size), ids]))
 
     def _mixed(self, found: list[np.ndarray]) -> np.ndarray:
         """(m, V): the mixture of the components' distributions (m, V_i)."""
@@ -336,19 +336,12 @@ def union_vocab(vocabs: list[Vocab]) -> tuple[Vocab, list[np.ndarray | None]]:
 def _linear(scored: list[Scored], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log10_prob (n,) and oov (n,) of a linear mixture: of the components that know a word, or where none does, all."""
     oov = np.logical_and.reduce([s.oov for s in scored])
-    total, top = np.zeros(oov.size), np.full(oov.size, -np.inf)
     terms = [
         np.where(s.oov & ~oov, -np.inf, s.log10_prob * _LN10 + math.log(w))
         for s, w in zip(scored, weights.tolist(), strict=True)
         if w > 0
     ]
-    for term in terms:
-        np.maximum(top, term, out=top)
-    shift = np.where(np.isneginf(top), 0.0, top)  # the largest term becomes 1: nothing underflows
-    for term in terms:
-        total += np.exp(term - shift)
-    with np.errstate(divide="ignore"):
-        return (np.log(total) + shift) / _LN10, oov
+    return libm.log_sum_exp(np.array(terms)) / _LN10, oov
 
 
 def _orders(scored: list[Scored]) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from corpora import libm
 from corpora.errors import CorpusError
 from corpora.perplexity import BLOCK, blocks, check_policy
 from rnnlm.mixture import Mixture, check_weights
@@ -100,7 +101,7 @@ def _scaled(log10_probs: np.ndarray) -> tuple[np.ndarray, float]:
             raise CorpusError(f"word {word} of the text: the probability under a model is not a number")
         possible = np.isfinite(top)
         rows, top = rows[possible], top[possible]
-        np.power(10.0, rows - top[:, None], out=probabilities[n : n + len(rows)])
+        probabilities[n : n + len(rows)] = libm.power10(rows - top[:, None])
         shifts.append(float(top.sum()) * math.log(10))
         n += len(rows)
     return probabilities[:n], math.fsum(shifts)
@@ -171,7 +172,7 @@ def round_to_seven_digits(values: np.ndarray) -> None:
         rows = values[k : k + _ROWS]
         rounded = np.isfinite(rows) & (rows != 0)
         x = rows[rounded]
-        scale = 10.0 ** (6 - np.floor(np.log10(np.abs(x))))
+        scale = libm.power10(6 - np.floor(libm.log10(np.abs(x))))
         rows[rounded] = np.rint(x * scale) / scale
 
 

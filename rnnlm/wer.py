@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from corpora import libm
 from corpora.errors import CorpusError
 from rnnlm.nbest import NBest, best_of
 from rnnlm.rescore import Scales
@@ -154,7 +155,7 @@ class _Search:
 
     def _expected(self, log10_score: np.ndarray) -> float:
         top = np.maximum.reduceat(log10_score, self._starts[:-1])
-        p = 10.0 ** (log10_score - np.repeat(top, self._lengths))
+        p = libm.power10(log10_score - np.repeat(top, self._lengths))
         sums = np.add.reduceat(np.stack([p, p * self._wrong]), self._starts[:-1], axis=1)
         return float((sums[1] / sums[0]).sum())
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from corpora import libm
 from corpora.errors import CorpusError
 from corpora.files import replace_file
 from corpora.inputs import expand, text_size
@@ -102,9 +103,9 @@ def word2phrase_score(pairs, first, second, n_words: int, min_count: int) -> np.
 
 def npmi_score(pairs, first, second, n_words: int, min_count: int) -> np.ndarray:
     """ln(p(ab) / p(a) p(b)) / -ln p(ab), between -1 and 1: Bouma (2009), with p = count / n_words; counts (n,)."""
-    log_p = np.log(pairs / n_words)
+    log_p = libm.log(pairs / n_words)
     # one quotient: independent words have exactly 0
-    mutual = np.log((pairs.astype(np.float64) * n_words) / (first.astype(np.float64) * second))
+    mutual = libm.log((pairs.astype(np.float64) * n_words) / (first.astype(np.float64) * second))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(log_p < 0, np.minimum(mutual / -log_p, 1.0), 1.0)  # log_p 0: a text of nothing but one pair
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from corpora import libm
 from corpora.inputs import open_text
 from corpora.vocab import EOS
 from rnnlm.io import load
@@ -79,11 +80,10 @@ def _count(totals: Totals, options: Options, ids, log_prob, other: OtherModel | 
     else:
         # a C float here, unlike in -test, and so are their logarithms
         probabilities = other.take(ids.size).astype(np.float32)
-        with np.errstate(divide="ignore"):
-            elsewhere = np.log10(probabilities).astype(np.float64)
+        elsewhere = libm.log10(probabilities).astype(np.float64)
         probabilities = probabilities.astype(np.float64)
         unknown = np.where(probabilities > 0, elsewhere, OOV_LOG10_PROB)
-        mixed = np.where(known, log10_mixed(options.weight, np.exp(log_prob), probabilities), unknown)
+        mixed = np.where(known, log10_mixed(options.weight, libm.exp(log_prob), probabilities), unknown)
         network, elsewhere = np.where(known, network, unknown), np.where(known, elsewhere, unknown)
     score = float(mixed.sum())
     totals.network += float(network.sum())

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from corpora import libm
 from corpora.errors import FormatError
 from corpora.inputs import open_text
 from rnnlm.legacy.options import Options
@@ -84,5 +85,4 @@ class Totals:
 
 def log10_mixed(weight: float, network: np.ndarray, other: np.ndarray) -> np.ndarray:
     """log10 of the mixed probabilities (n,); -inf where both are 0."""
-    with np.errstate(divide="ignore"):
-        return np.log10(weight * network + (1 - weight) * other)
+    return libm.log10(weight * network + (1 - weight) * other)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from corpora import libm
 from corpora.stream import encode
 from corpora.tokenize import get_tokenizer
 from rnnlm.io import load
@@ -41,7 +42,7 @@ def test(options: Options) -> None:
                 log_prob = log_probs(ids)
                 elsewhere = None if other is None else other.take(ids.size)
                 if table:
-                    say(_rows(ids, np.exp(log_prob), elsewhere, words))
+                    say(_rows(ids, libm.exp(log_prob), elsewhere, words))
                 _count(totals, options.weight, ids, log_prob, elsewhere)
     finally:
         if other is not None:
@@ -78,9 +79,8 @@ def _count(totals: Totals, weight: float, ids, log_prob, elsewhere: np.ndarray |
     totals.network += _OOV_LOG10_PROB * int(np.count_nonzero(found))
     totals.words += int(np.count_nonzero(found))
     counted = known | found
-    with np.errstate(divide="ignore"):
-        totals.other += float(np.log10(elsewhere[counted]).sum())
-    network = np.where(known, np.exp(log_prob), 0.0)
+    totals.other += float(libm.log10(elsewhere[counted]).sum())
+    network = np.where(known, libm.exp(log_prob), 0.0)
     totals.mixed += float(log10_mixed(weight, network[counted], elsewhere[counted]).sum())
 
 

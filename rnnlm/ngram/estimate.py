@@ -8,6 +8,7 @@ Every history is one thread's, so that threads change nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from itertools import chain, pairwise, repeat
 
 import numpy as np
 
+from corpora import libm
 from corpora.mapping import anonymous
 from corpora.system import readable_size, trim_memory
 from rnnlm.ngram.arena import Arena
@@ -149,7 +151,7 @@ def _unigrams(unigrams, rule: Rule, min_count: int, n_words: int, exact: bool, k
     taken = rule.taken[np.minimum(counts, rule.taken.size - 1).astype(np.int64)]
     total = float(counts.sum() + types * rule.per_type + rule.constant)
     weight = float(taken[seen].sum() + types * rule.per_type + rule.constant) / total
-    uniform = 10.0 ** float(np.float32(-np.log10(n_words))) if not exact else 1 / n_words
+    uniform = 10.0 ** float(np.float32(-math.log10(n_words))) if not exact else 1 / n_words
     lower = weight * uniform if rule.interpolate else 0.0
     absent = ~seen | (counts < min_count) | (counts - taken <= (-1 if kenlm else 0))
 
@@ -166,7 +168,7 @@ def _unigrams(unigrams, rule: Rule, min_count: int, n_words: int, exact: bool, k
     left = max(1 - float(p.sum()), 0.0)
     if not exact:
         # SRILM's own sum, of rounded logarithms; where that says nothing, the exact one
-        rounded = 1 - float((10.0 ** np.log10(p[p > 0]).astype(np.float32).astype(np.float64)).sum())
+        rounded = 1 - float(libm.power10(libm.log10(p[p > 0]).astype(np.float32).astype(np.float64)).sum())
         left = rounded if rounded >= EPSILON else left if rule.smooths else 0.0
     none = p == 0
     if none.any():
@@ -176,8 +178,7 @@ def _unigrams(unigrams, rule: Rule, min_count: int, n_words: int, exact: bool, k
     probs = unigrams.view(np.float32)
     outside = [NONE, START, -1]
     if not exact:
-        with np.errstate(divide="ignore"):
-            probs[FIRST_WORD:-1, PROB] = np.maximum(np.log10(p), ZERO)
+        probs[FIRST_WORD:-1, PROB] = np.maximum(libm.log10(p), ZERO)
         probs[outside, PROB] = ZERO
         probs[:, BACKOFF] = 0.0
     else:

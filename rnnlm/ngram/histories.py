@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from corpora import libm
 from corpora.jit import exact_kernel, exp
 from rnnlm.ngram.assign import power10
 from rnnlm.ngram.backoff import ABSENT
@@ -147,7 +148,7 @@ class Histories:
 
     @cached_property
     def _unigram_probs(self) -> np.ndarray:
-        p = 10.0 ** self.log_probs[0].astype(np.float64)
+        p = libm.power10(self.log_probs[0].astype(np.float64))
         p[:FIRST_WORD] = 0.0
         return p
 
@@ -183,7 +184,7 @@ class Histories:
         """Bits: [0] (1,) after no word, [m] (M,) float32 after every n-gram of m words, m < N."""
         p = self._unigram_probs[FIRST_WORD:]
         mass = float(p.sum())
-        term = float((p[p > 0] * np.log(p[p > 0])).sum())
+        term = float((p[p > 0] * libm.log(p[p > 0])).sum())
         entropies = [np.array([(math.log(mass) - term / mass) / math.log(2)], np.float32)]
         shorter, parents = np.array([[term, mass]]), np.zeros(len(self.trie.nodes[0]) - 1, np.uint32)
         for n in range(2, self.trie.order + 1):
