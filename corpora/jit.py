@@ -7,6 +7,7 @@ Nothing is bounds-checked unless the environment says NUMBA_BOUNDSCHECK=1, as th
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -14,6 +15,8 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
+
+from corpora.local_callees import LocalCallees
 
 
 def _load_array_functions() -> None:
@@ -36,10 +39,12 @@ _load_array_functions()
 
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
-kernel = njit(cache=True, nogil=True, error_model="numpy", fastmath=FASTMATH)
+_compiled = partial(njit, cache=True, nogil=True, error_model="numpy", pipeline_class=LocalCallees)
+
+kernel = _compiled(fastmath=FASTMATH)
 """A compiled function of arrays and scalars that reads and writes only its arguments."""
 
-exact_kernel = njit(cache=True, nogil=True, error_model="numpy")
+exact_kernel = _compiled()
 """As ``kernel`` for integers and for sums whose order matters: no fast-math flag."""
 
 
@@ -75,7 +80,7 @@ _f = np.float32
 
 
 # no "reassoc" in these two: it would join the parts of log 2 and lose the last digits
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@_compiled(fastmath={"contract"})
 def _exp32(x):
     # Cephes expf: n = rint(x log2 e), r = x - n log 2 in two parts, a polynomial of degree 7
     y = min(max(x, _f(-87.0)), _f(88.0))
@@ -91,7 +96,7 @@ def _exp32(x):
     return p * _pow2_32(n)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@_compiled(fastmath={"contract"})
 def _exp64(x):
     # Taylor to degree 13 on |r| <= log(2)/2: the truncation error is 4e-18
     y = min(max(x, -700.0), 700.0)
@@ -122,7 +127,8 @@ def exp(x):
     return np.exp(x)
 
 
-@overload(exp)
+# inlined, since a function of its own would be compiled anew in every process, with the flags of its first caller
+@overload(exp, inline="always")
 def _exp_overload(x):
     if x == types.float32:
         return lambda x: _exp32(x)
@@ -131,7 +137,7 @@ def _exp_overload(x):
     return None
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@_compiled(fastmath={"contract"})
 def log10(x):
     """log10 of a positive, normal float64, in vector instructions where a loop is over it.
 
@@ -153,7 +159,7 @@ def log10(x):
     return e * 0.3010299956639812 + t * p * 0.8685889638065037
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@_compiled(fastmath={"contract"})
 def log32(x):
     """Natural logarithm of a positive, normal float32, in vector instructions where a loop is over it.
 

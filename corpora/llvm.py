@@ -5,11 +5,20 @@ from __future__ import annotations
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
+
+
+def _has_avx512() -> bool:
+    """Whether kernels may use AVX-512: what NUMBA_CPU_FEATURES says, or else what the processor has."""
+    if config.CPU_FEATURES is not None:
+        return "+avx512f" in config.CPU_FEATURES.split(",")
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
+
+
 # one register: wider vectors would be split and spilled, narrower ones leave the machine idle
-VECTOR_BYTES = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+VECTOR_BYTES = 64 if _has_avx512() else 32
 
 
 def element(array_type):
