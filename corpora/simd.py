@@ -125,9 +125,16 @@ _PAIR_BLOCK = 8 if VECTOR_BYTES == 64 else 6
 _PAIR_ROWS = 8 if VECTOR_BYTES == 64 else 4
 
 
-def _scaled_rows_block(n_vectors: int, n_sums: int):
-    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_j a[a0 + q*a_next + j*step] * M[m0 + j*ld:]."""
-    unroll = max(1, 8 // (n_vectors * n_sums))  # eight chains of fused multiply-adds hide their latency
+def _chains(n_vectors: int) -> int:
+    """Sums per element, joined at the end: eight chains of fused multiply-adds hide their latency."""
+    return max(1, 8 // n_vectors)
+
+
+def _scaled_rows_block(n_vectors: int, n_sums: int, unroll: int):
+    """``n_sums`` rows of y, ``n_vectors`` vectors wide: row q += sum_j a[a0 + q*a_next + j*step] * M[m0 + j*ld:].
+
+    The order in which an element is summed depends on ``unroll`` alone.
+    """
 
     @intrinsic
     def block(typing_context, y, y0, y_next, a, a0, a_next, step, M, m0, ld, n):
@@ -186,8 +193,10 @@ def _scaled_rows_block(n_vectors: int, n_sums: int):
     return block
 
 
-_1, _2, _3, _4, _5, _6, _7, _8 = (_scaled_rows_block(k, 1) for k in range(1, 9))
-_1x2, _2x2, _3x2, _4x2, _5x2, _6x2, _7x2, _8x2 = (_scaled_rows_block(k, 2) for k in range(1, 9))
+_1, _2, _3, _4, _5, _6, _7, _8 = (_scaled_rows_block(k, 1, _chains(k)) for k in range(1, 9))
+_1x2, _2x2, _3x2, _4x2, _5x2, _6x2, _7x2, _8x2 = (_scaled_rows_block(k, 2, _chains(2 * k)) for k in range(1, 9))
+# two rows, each summed in the order of one
+_1x2_alike, _2x2_alike, _3x2_alike, _4x2_alike = (_scaled_rows_block(k, 2, _chains(k)) for k in range(1, 5))
 
 
 @kernel
@@ -261,6 +270,65 @@ def add_scaled_rows_to_each(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, 
     if n_y & 1:
         q = n_y - 1
         add_scaled_rows(y, y0 + q * y_next, a, a0 + q * a_next, step, M, m0, ld, n, width)
+
+
+@kernel
+def _two_blocks_alike(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n, n_vectors, lanes):
+    """Two rows of y, ``n_vectors`` <= 8 vectors wide, each to the bit as ``add_scaled_rows`` sums a block of one."""
+    if n_vectors == 8:
+        if _PAIR_BLOCK == 8:
+            _8x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        else:  # too many sums for the registers
+            for part in range(0, 8, 4):
+                at = part * lanes
+                _4x2(y, y0 + at, y_next, a, a0, a_next, step, M, m0 + at, ld, n)
+    elif n_vectors == 7:
+        if _PAIR_BLOCK == 8:
+            _7x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        else:
+            at = 4 * lanes
+            _4x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+            _3x2(y, y0 + at, y_next, a, a0, a_next, step, M, m0 + at, ld, n)
+    elif n_vectors == 6:
+        _6x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif n_vectors == 5:
+        _5x2(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif n_vectors == 4:
+        if _PAIR_BLOCK == 8:
+            _4x2_alike(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        else:
+            for part in range(0, 4, 2):
+                at = part * lanes
+                _2x2(y, y0 + at, y_next, a, a0, a_next, step, M, m0 + at, ld, n)
+    elif n_vectors == 3:
+        _3x2_alike(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+    elif n_vectors == 2:
+        if _PAIR_BLOCK == 8:
+            _2x2_alike(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+        else:
+            for at in range(0, 2 * lanes, lanes):
+                _1x2(y, y0 + at, y_next, a, a0, a_next, step, M, m0 + at, ld, n)
+    elif n_vectors == 1:
+        _1x2_alike(y, y0, y_next, a, a0, a_next, step, M, m0, ld, n)
+
+
+@kernel
+def add_scaled_rows_alike(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, n, width):
+    """``add_scaled_rows_to_each``, where every row has to the bit what ``add_scaled_rows`` gives to it alone.
+
+    A panel of M, eight vectors wide, serves all rows before the next one is read.
+    """
+    lanes = lanes_of(y)
+    zero = np.int64(0)
+    for at in range(zero, width, 8 * lanes):
+        n_vectors = min(np.int64(8), (width - at) // lanes)
+        for q in range(zero, n_y - 1, 2):
+            _two_blocks_alike(
+                y, y0 + q * y_next + at, y_next, a, a0 + q * a_next, a_next, step, M, m0 + at, ld, n, n_vectors, lanes
+            )
+        if n_y & 1:
+            q = n_y - 1
+            add_scaled_rows(y, y0 + q * y_next + at, a, a0 + q * a_next, step, M, m0 + at, ld, n, n_vectors * lanes)
 
 
 def _back_and_update_block(n_vectors: int):

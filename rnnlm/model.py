@@ -22,6 +22,7 @@ from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 
 LOG10_E = math.log10(math.e)
+# both are even: forward steps go to and fro through the weights, so a chunk begins as a sentence does
 _CHUNK = 1024  # words whose hidden states are held at once: they stay in the cache
 _AHEAD = 4  # chunks whose outputs may wait
 _DISTRIBUTIONS = 64  # whole distributions that are computed at once
@@ -160,10 +161,12 @@ class RecurrentLM:
         result = np.empty((ids.size, len(self.vocab)))
         # independent sentences: the state after an end is another one
         ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
-        cuts = np.unique(np.concatenate([np.arange(0, ids.size, _DISTRIBUTIONS), ends, [ids.size]]))
-        for start, stop in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-            result[start:stop] = self._probabilities(ids[start:stop], state)
-            state = self._score_stream(ids[start:stop], state, None, None)
+        cuts = np.unique(np.concatenate([[0], ends, [ids.size]]))
+        for begin, end in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+            for start in range(begin, end, _DISTRIBUTIONS):
+                stop = min(start + _DISTRIBUTIONS, end)
+                result[start:stop] = self._probabilities(ids[start:stop], state)
+                state = self._score_stream(ids[start:stop], state, None, None)
         return result / result.sum(1, keepdims=True)
 
     def advance(self, word: int, state: RnnState) -> RnnState:
@@ -291,8 +294,6 @@ class RecurrentLM:
 
     def _score_apart(self, ids, starts, ends, initial, log_prob, bits) -> None:
         """Score ids[starts[s] : ends[s]] from ``initial`` for each s, ``_STREAMS`` at a time, like lengths together."""
-        from threadpoolctl import threadpool_limits
-
         from rnnlm.cells.elman import elman_forward_streams
 
         lengths = ends - starts
@@ -302,26 +303,25 @@ class RecurrentLM:
             where = slice(starts[s], ends[s])
             self._score_stream(ids[where], initial, log_prob[where], None if bits is None else bits[where])
         order = order[lengths[order] <= _CHUNK]
-        with threadpool_limits(1, "blas"):
-            for k in range(0, order.size, _STREAMS):
-                batch = order[k : k + _STREAMS]
-                longest = int((ends[batch] - starts[batch]).max())
-                inputs = np.full((longest, batch.size), -1, np.int32)
-                for b, s in enumerate(batch):
-                    n = ends[s] - starts[s]
-                    inputs[0, b] = initial.last_word
-                    inputs[1:n, b] = ids[starts[s] : ends[s] - 1]
-                hidden = aligned_zeros((longest, batch.size, width), self.config.dtype)
-                states = np.repeat(initial.hidden[None], batch.size, axis=0)
-                elman_forward_streams(
-                    self.weights.U, self.weights.W, inputs, states, hidden, self.config.hidden, self.shape.kind
-                )
-                words = np.concatenate([ids[starts[s] : ends[s]] for s in batch])
-                rows = np.concatenate([hidden[: ends[s] - starts[s], b] for b, s in enumerate(batch)])
-                histories = np.concatenate([self._histories(ids[starts[s] : ends[s]], initial.history) for s in batch])
-                scores, entropies = np.empty(words.size), np.empty(words.size) if bits is not None else None
-                self._outputs(rows, words, histories, scores, entropies, room)
-                at = np.concatenate([np.arange(starts[s], ends[s]) for s in batch])
-                log_prob[at] = scores
-                if bits is not None:
-                    bits[at] = entropies
+        for k in range(0, order.size, _STREAMS):
+            batch = order[k : k + _STREAMS]
+            longest = int((ends[batch] - starts[batch]).max())
+            inputs = np.full((longest, batch.size), -1, np.int32)
+            for b, s in enumerate(batch):
+                n = ends[s] - starts[s]
+                inputs[0, b] = initial.last_word
+                inputs[1:n, b] = ids[starts[s] : ends[s] - 1]
+            hidden = aligned_zeros((longest, batch.size, width), self.config.dtype)
+            states = np.repeat(initial.hidden[None], batch.size, axis=0)
+            elman_forward_streams(
+                self.weights.U, self.weights.W, inputs, states, hidden, self.config.hidden, self.shape.kind
+            )
+            words = np.concatenate([ids[starts[s] : ends[s]] for s in batch])
+            rows = np.concatenate([hidden[: ends[s] - starts[s], b] for b, s in enumerate(batch)])
+            histories = np.concatenate([self._histories(ids[starts[s] : ends[s]], initial.history) for s in batch])
+            scores, entropies = np.empty(words.size), np.empty(words.size) if bits is not None else None
+            self._outputs(rows, words, histories, scores, entropies, room)
+            at = np.concatenate([np.arange(starts[s], ends[s]) for s in batch])
+            log_prob[at] = scores
+            if bits is not None:
+                bits[at] = entropies

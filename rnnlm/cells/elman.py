@@ -11,6 +11,7 @@ import numpy as np
 from corpora.jit import kernel
 from corpora.simd import (
     add_scaled_rows,
+    add_scaled_rows_alike,
     add_scaled_rows_to_each,
     dot_rows,
     dot_rows_downwards,
@@ -65,22 +66,33 @@ def elman_forward(U, W, ids, state, hidden, n_hidden, kind):
 
 @kernel
 def elman_forward_streams(U, W, ids, state, hidden, n_hidden, kind):
-    """Run T steps of B streams.  ids (T, B); state (B, width), overwritten; hidden (T, B, width), overwritten."""
+    """Run T steps of B streams, each to the bit as ``elman_forward`` runs it alone.
+
+    ids (T, B); state (B, width), overwritten; hidden (T, B, width), overwritten.
+    """
     n_steps, n_streams, width = hidden.shape
-    u, h = pointer(U), pointer(hidden)
-    recurrent = W[:width]
-    previous = state.copy()
+    u, w, x, h = pointer(U), pointer(W), pointer(state), pointer(hidden)
+    zero, one = np.int64(0), np.int64(1)
+    last = n_hidden - 1
     for t in range(n_steps):
-        np.dot(previous, recurrent, hidden[t])
+        row = t * n_streams * width
         for b in range(n_streams):
             word = np.int64(ids[t, b])
-            row = (t * n_streams + b) * width
-            if word >= 0:
-                for i in range(n_hidden):
-                    store(h, row + i, load(h, row + i) + load(u, word * width + i))
-            activate(h, row, n_hidden, kind)
-        previous[:] = hidden[t]
-    state[:] = previous
+            for i in range(width):
+                store(h, row + b * width + i, load(u, word * width + i) if word >= 0 else scalar(h, 0.0))
+        previous, p0 = h, row - n_streams * width
+        if t == 0:
+            previous, p0 = x, zero
+        if t & 1 == 0:
+            add_scaled_rows_alike(h, row, width, n_streams, previous, p0, width, one, w, zero, width, n_hidden, width)
+        else:
+            add_scaled_rows_alike(
+                h, row, width, n_streams, previous, p0 + last, width, -one, w, last * width, -width, n_hidden, width
+            )
+        for b in range(n_streams):
+            activate(h, row + b * width, n_hidden, kind)
+    if n_steps:
+        state[:] = hidden[n_steps - 1]
 
 
 @kernel

@@ -280,9 +280,33 @@ def test_independent_sentences_score_together_as_one_by_one(direct, tail):
     sentences.append(np.array(tail, np.int32))
     together, end = lm.score_ids(np.concatenate(sentences), lm.start(), entropy=True)
     alone = [lm.score_ids(ids, lm.start(), entropy=True) for ids in sentences]
-    np.testing.assert_allclose(together.log10_prob, np.concatenate([s.log10_prob for s, _ in alone]), rtol=1e-12)
-    np.testing.assert_allclose(together.entropy_bits, np.concatenate([s.entropy_bits for s, _ in alone]), rtol=1e-12)
-    np.testing.assert_allclose(end.hidden, alone[-1][1].hidden, rtol=1e-12)
+    assert together.log10_prob.tobytes() == np.concatenate([s.log10_prob for s, _ in alone]).tobytes()
+    assert together.entropy_bits.tobytes() == np.concatenate([s.entropy_bits for s, _ in alone]).tobytes()
+    assert end.hidden.tobytes() == alone[-1][1].hidden.tobytes()
+
+
+# 1 to 8 registers of sums, and more, on any machine
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", [3, 10, 20, 37, 40, 50, 62, 70, 90, 100, 120, 130, 141])
+@pytest.mark.parametrize("config", [{}, {"classes": 1}, {"compression": 20, "direct": 60}], ids=str)
+def test_equal_independent_sentences_have_equal_probabilities(dtype, hidden, config):
+    lm = small_model(independent=True, hidden=hidden, dtype=dtype, scale=0.5, **config)
+    rng = np.random.default_rng(hidden)
+    line = np.append(rng.integers(1, N_WORDS, 9), 0).astype(np.int32)
+    # an odd number of streams, a stream alone, and neighbours of other lengths
+    others = [np.append(rng.integers(1, N_WORDS, n), 0).astype(np.int32) for n in rng.integers(0, 15, 34)]
+    text = [line, *others[:3], line, line, *others[3:], line]
+    scored, _ = lm.score_ids(np.concatenate(text), lm.start(), entropy=True)
+    apart = lm.score_sentences(np.concatenate(text), lm.start())
+    alone = lm.score_ids(line, lm.start(), entropy=True)[0]
+    p = lm.distributions(np.concatenate(text), lm.start())
+    starts = np.cumsum([0, *map(len, text)])[:-1]
+    for start in [s for s, part in zip(starts, text, strict=True) if part is line]:
+        where = slice(start, start + line.size)
+        assert scored.log10_prob[where].tobytes() == alone.log10_prob.tobytes()
+        assert scored.entropy_bits[where].tobytes() == alone.entropy_bits.tobytes()
+        assert apart.log10_prob[where].tobytes() == alone.log10_prob.tobytes()
+        assert p[where].tobytes() == p[: line.size].tobytes()
 
 
 def test_a_sentence_end_inside_a_text_of_independent_sentences_begins_a_new_one():
