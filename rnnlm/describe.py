@@ -59,7 +59,7 @@ def describe(found: dict) -> str:
         rows.append(("content", f"probabilities of the words of one text ({found['probabilities']})"))
     lines = [f"{name:11} {value}" for name, value in rows]
     if found.get("history"):
-        lines.append("\nepoch     alpha  train bits  valid bits  perplexity    words/s")
+        lines.append("\nepoch     alpha  train bits  valid bits  perplexity")
         lines.extend(map(_epoch, found["history"]))
     return "\n".join(lines)
 
@@ -137,4 +137,4 @@ def _epoch(e: dict) -> str:
     bits, perplexity = e["valid_entropy"], e["valid_perplexity"]
     valid = f"{bits:10.4f}  {perplexity:10.2f}" if bits is not None else f"{'-':>10}  {'-':>10}"
     kept = "" if e.get("kept", True) else "  not kept"
-    return f"{e['epoch']:5d}  {e['alpha']:.6f}  {e['train_entropy']:10.4f}  {valid}  {e['words_per_second']:9.0f}{kept}"
+    return f"{e['epoch']:5d}  {e['alpha']:.6f}  {e['train_entropy']:10.4f}  {valid}{kept}"

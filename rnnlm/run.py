@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
 OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, scratch
 SNAPSHOT_WORDS = 40
+TIMES = ("seconds", "words_per_second")  # of an epoch's report
 # where an option is not called as its setting
 OPTIONS = {"classes": "class", "max_epochs": "max-iter", "initialisation": "init", "scale": "init-scale"}
 
@@ -318,7 +319,10 @@ class Run:
         return trainer.model
 
     def _keep(self) -> None:
-        native.save(self._described(), self.output)
+        lm = self._described()
+        # without times, so that the same training gives the same bytes; the log and the checkpoint have them
+        history = [{key: value for key, value in epoch.items() if key not in TIMES} for epoch in lm.history]
+        native.save(replace(lm, history=history), self.output)
         self._has_best = True
 
     def _recall(self) -> None:

@@ -16,7 +16,7 @@ PACKAGES = [name for name in ("corpora", "rnnlm", "w2v") if (ROOT / name).is_dir
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 # what kernels may use beside each other: decorators, vector intrinsics, and the constants and tuples that they share
 FOR_KERNELS = {
-    "corpora.jit", "corpora.llvm", "corpora.simd", "corpora.bytes_simd",
+    "corpora.jit", "corpora.llvm", "corpora.local_callees", "corpora.simd", "corpora.bytes_simd",
     "rnnlm.config", "rnnlm.arrays", "rnnlm.ngram.trie",
 }  # fmt: skip
 DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
@@ -108,7 +108,7 @@ def test_kernels_use_arrays_intrinsics_and_each_other_only(module):
 
 @every_module
 def test_only_modules_with_kernels_import_the_compiler(module):
-    if module not in {"corpora.jit", "corpora.llvm"} and module not in WITH_KERNELS:
+    if module not in {"corpora.jit", "corpora.llvm", "corpora.local_callees"} and module not in WITH_KERNELS:
         assert not {name.split(".")[0] for name in at_import_time(module)} & {"numba", "llvmlite"}
 
 
