@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench install clean-cache clean
+.PHONY: demo test test-avx2 test-slow lint bench install clean-cache clean
 
 install: $(VENV)/.installed
 
@@ -17,6 +17,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal
+
+# the modules with kernels as on a processor without AVX-512, where this one has it
+test-avx2: install
+	$(BIN)/python tests/avx2.py -m "not slow" -n auto --dist worksteal
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
