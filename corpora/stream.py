@@ -8,7 +8,8 @@ parts of words.
 
 The text is read once, in pieces that threads encode as they come free, each thread into a hash table
 of its own.  The tables are merged by first appearance, so that the number of threads cannot be seen
-in the result.
+in the result.  A tokenizer holds Python's lock, so that each thread has a process for it (``workers``)
+where a text is large enough.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from corpora.spool import Spool
 from corpora.tokenize import Tokenizer
 from corpora.vocab import UNK, Vocab, WordList
 from corpora.vocab_order import select
+from corpora.workers import Workers
 
 CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
 _WORTH_THREADS = 1 << 23  # bytes of text
@@ -108,7 +110,7 @@ def encode(
     Without ``vocab`` it is learnt from this text: ``Vocab.from_counts`` says what ``min_count``,
     ``max_vocab``, ``order`` and ``rare`` do.  With it, a word that it lacks gets the id of its ``<unk>``.
     A word that is left out is -1: without ``<unk>``, with rare "drop", and with ``keep_oov`` beside ``vocab``.
-    ``threads``: as many as there are processors, or fewer for small texts, if not given.
+    ``threads``: as many as there are processors, or fewer for small texts, if not given; 1: no processes either.
     ``tmp``: where ids beyond ``memory_limit`` bytes are kept.  ``progress``: called with numbers of bytes read.
     Raises CorpusError for input that cannot be read and for a text without words.
     """
@@ -116,16 +118,17 @@ def encode(
     if not files:
         raise CorpusError("no text is given")
     size = text_size(files)
-    threads = threads or default_threads(size)
+    threads = threads or default_threads(size, tokenizer)
     reader = ChunkReader(files, chunk_size, whole_lines=not tokenizer.is_identity, progress=progress)
     # a token takes a byte at least; twice that for compressed files, which are larger than they say
     limit = {} if memory_limit is None else {"memory_limit": memory_limit}
     spool = Spool(tmp, at_most=None if size is None else 2 * size + len(files), **limit)
+    workers = _workers(tokenizer, size, threads, chunk_size)
     try:
-        shards = _Shards(reader, tokenizer, vocab, keep_oov or rare == "drop")
+        shards = _Shards(reader, tokenizer, workers, vocab, keep_oov or rare == "drop")
         pieces = []  # (shard, tokens) of each piece, in order
         n_sentences = n_oov = n_tokens = 0
-        with closing(_in_order(shards.encode, reader, threads)) as results:
+        with closing(_in_order(shards.encode, reader, threads, workers)) as results:
             for shard, ids, sentences, unknown in results:
                 spool.append(ids)
                 shards.give_back(ids)
@@ -166,21 +169,36 @@ def expected_tokens(files: Sequence[str], tokenizer: Tokenizer) -> tuple[int, in
     return expected, certain
 
 
-def default_threads(size: int | None) -> int:
+def default_threads(size: int | None, tokenizer: Tokenizer) -> int:
     """How many threads are worth their while for a text of so many bytes, None where that is not known."""
-    if size is not None and size < _WORTH_THREADS:
+    if size is not None and size < min(_WORTH_THREADS, tokenizer.worth_processes):
         return 1
     return min(available(), 8)  # reading and merging are one thread's work: more do not help
+
+
+def _workers(tokenizer: Tokenizer, size: int | None, threads: int, chunk_size: int) -> Workers | None:
+    """Processes that tokenize, which are started once so much text has come that they are worth it; or none."""
+    if threads == 1 or tokenizer.is_identity:
+        return None
+    large = size is not None and size >= tokenizer.worth_processes  # a compressed text is larger than its file
+    return Workers(tokenizer, 0 if large else tokenizer.worth_processes // chunk_size)
 
 
 class _Shards:
     """Encodes pieces of text, each thread with its own table, or all with that of a vocabulary."""
 
-    def __init__(self, reader: ChunkReader, tokenizer: Tokenizer, vocab: Vocab | None, keep_oov: bool):
+    def __init__(
+        self,
+        reader: ChunkReader,
+        tokenizer: Tokenizer,
+        workers: Workers | None,
+        vocab: Vocab | None,
+        keep_oov: bool,
+    ):
         from corpora.word_table import WordTable
 
         self._new_table = WordTable
-        self._reader, self._tokenizer = reader, tokenizer
+        self._reader, self._tokenizer, self._workers = reader, tokenizer, workers
         self._given = None if vocab is None else WordTable.of(vocab.words)
         self._missing = -1 if vocab is None or keep_oov else vocab.unk_id
         self._thread = threading.local()
@@ -199,7 +217,7 @@ class _Shards:
         if self._tokenizer.is_identity:
             text = np.frombuffer(buffer, np.uint8)
         else:
-            tokens = self._tokenizer.split(bytes(memoryview(buffer)[:n]))
+            tokens = self._split(number, bytes(memoryview(buffer)[:n]))
             text, n = np.frombuffer(tokens + bytes(PADDING), np.uint8), len(tokens)
         try:
             out = self._out.pop()
@@ -215,6 +233,9 @@ class _Shards:
         ids = out[:n_tokens]
         return mine.shard, ids, n_tokens - np.count_nonzero(ids), unknown
 
+    def _split(self, number: int, text: bytes) -> bytes:
+        return self._tokenizer.split(text) if self._workers is None else self._workers.split(number, text)
+
     def give_back(self, ids: np.ndarray) -> None:
         """The array of a piece's ids can be used again."""
         self._out.append(ids.base)
@@ -226,7 +247,7 @@ class _Shards:
             self.tables.append(mine.table)
 
 
-def _in_order(encode_piece: Callable, reader: ChunkReader, threads: int) -> Iterator[tuple]:
+def _in_order(encode_piece: Callable, reader: ChunkReader, threads: int, workers: Workers | None) -> Iterator[tuple]:
     """The results for all pieces in the order of the text.  Reading stays in this thread, where Ctrl-C arrives."""
     if threads == 1:
         for number, (buffer, n) in enumerate(reader):
@@ -242,6 +263,8 @@ def _in_order(encode_piece: Callable, reader: ChunkReader, threads: int) -> Iter
         while pending:
             yield pending.popleft().result()
     finally:
+        if workers is not None:
+            workers.close()  # first: the threads wait for them
         pool.shutdown(cancel_futures=True)
 
 

@@ -30,6 +30,7 @@ class Tokenizer:
     """Splitting on whitespace: the text as it is.  The other tokenizers derive from it."""
 
     name = "whitespace"
+    worth_processes = 1 << 23  # bytes of text: of fewer, starting processes would take longer than they save
 
     def __init__(self, lower: bool = False):
         self.lower = lower
@@ -111,6 +112,7 @@ class JapaneseTokenizer(Tokenizer):
     """Words as MeCab divides the text, with the dictionary that is installed for fugashi."""
 
     name = "japanese"
+    worth_processes = 1 << 21
 
     def __init__(self, lower: bool = False):
         super().__init__(lower)

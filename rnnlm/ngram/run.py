@@ -161,9 +161,10 @@ def count_texts(
     needs = _Needs(order, memory, budget, tmp, say)
     if size is not None and not needs.fit(4 * size):  # compressed files are larger than they say
         needs.foresee(*expected_tokens(files, split))
+    readers = min(needs.readers(threads), default_threads(size, split))
     with encode(
-        texts, split, given, keep_oov=unk == "kenlm", threads=min(needs.readers(threads), default_threads(size)),
-        tmp=tmp, progress=progress("reading", size), memory_limit=needs.for_ids,
+        texts, split, given, keep_oov=unk == "kenlm", threads=readers, tmp=tmp,
+        progress=progress("reading", size), memory_limit=needs.for_ids,
     ) as stream:  # fmt: skip
         _refuse_start(stream, texts)
         vocab = with_unk(stream.vocab)
