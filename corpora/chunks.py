@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
-from corpora.inputs import open_text
+from corpora.errors import FormatError
+from corpora.inputs import LONGEST, open_text
 
 PADDING = 64  # bytes that are readable beyond the end of a piece, for kernels that read vectors
 _TAIL = 1 << 12  # bytes to look for a separator in before looking everywhere
@@ -19,9 +20,10 @@ class ChunkReader:
     """Pieces of texts in buffers that are used again.
 
     Iterating gives (buffer, n): n bytes of text in a bytearray that is longer by PADDING or more.
-    They end in a newline with ``whole_lines``, otherwise in a space, tab or newline.  A word or a
-    line that is longer than ``size`` gets a buffer as long as it needs.  ``give_back`` returns a
-    buffer when its text is no longer needed.  ``progress`` is called with the bytes of each piece.
+    They end in a space, tab or newline; with ``whole_lines`` in a newline, but for lines longer than ``size``,
+    unless ``divisible`` is False.  A word, or a line that is not divisible, that is longer than ``size`` gets a
+    buffer as long as it needs; FormatError for more than LONGEST bytes.  ``give_back`` returns a buffer when its
+    text is no longer needed.  ``progress`` is called with the bytes of each piece.
     """
 
     def __init__(
@@ -29,10 +31,12 @@ class ChunkReader:
         paths: Sequence[str],
         size: int,
         whole_lines: bool = False,
+        divisible: bool = True,
         progress: Callable[[int], object] | None = None,
     ):
         self.text_bytes = 0  # read so far, decompressed, with carriage returns
-        self._paths, self._size, self._whole_lines, self._progress = paths, size, whole_lines, progress
+        self._paths, self._size, self._progress = paths, size, progress
+        self._whole_lines, self._divisible = whole_lines, divisible
         self._free: deque[bytearray] = deque()  # its append and pop are atomic: other threads give back
 
     def give_back(self, buffer: bytearray) -> None:
@@ -44,7 +48,7 @@ class ChunkReader:
 
     def _pieces(self, path: str) -> Iterator[tuple[bytearray, int]]:
         rest = b""  # the beginning of a word or line whose end was not read yet
-        line_is_open = False
+        line_is_open, begin = False, self.text_bytes
         with open_text(path) as file:
             while True:
                 buffer = self._take(len(rest))
@@ -59,6 +63,8 @@ class ChunkReader:
                     yield buffer, cut
                 else:
                     self.give_back(buffer)
+                    if end > LONGEST:
+                        raise self._too_long(path, begin, end)
         if rest or line_is_open:
             buffer[len(rest)] = 10
             yield buffer, len(rest) + 1
@@ -67,7 +73,7 @@ class ChunkReader:
 
     def _take(self, filled: int) -> bytearray:
         # twice what is there already: a word of n bytes is copied O(n) bytes in all
-        size = max(self._size, 2 * filled) + PADDING
+        size = max(self._size, min(2 * filled, LONGEST + 1)) + PADDING
         while self._free:
             buffer = self._free.pop()
             if len(buffer) >= size:
@@ -92,10 +98,20 @@ class ChunkReader:
 
     def _last_separator(self, buffer: bytearray, end: int) -> int:
         if self._whole_lines:
-            return buffer.rfind(b"\n", 0, end)
+            found = buffer.rfind(b"\n", 0, end)
+            if found >= 0 or end < self._size or not self._divisible:
+                return found
         found = -1
         for start in (max(0, end - _TAIL), 0):
             found = max(buffer.rfind(separator, start, end) for separator in (b" ", b"\n", b"\t"))
             if found >= 0:
                 break
         return found
+
+    def _too_long(self, path: str, begin: int, end: int) -> FormatError:
+        place = f"about {self.text_bytes - begin - end:,} bytes from the beginning"
+        if self._whole_lines and not self._divisible:
+            reason = f"a line of more than {LONGEST:,} bytes, {place}: this tokenizer reads whole lines"
+        else:
+            reason = f"a word of more than {LONGEST:,} bytes, {place}: is this text?"
+        return FormatError(path, None, reason)

@@ -17,6 +17,9 @@ from typing import BinaryIO
 from corpora.errors import CorpusError, FormatError
 
 STDIN = "-"
+# bytes of a word, and of a line where lines are read as a whole: a few hundred compressed bytes could otherwise
+# become a word that takes all memory
+LONGEST = 1 << 22
 
 
 def _open_gzip(file: BinaryIO) -> BinaryIO:
@@ -132,6 +135,27 @@ def text_chunks(path: str, size: int = 1 << 20) -> Iterator[bytes]:
     with open_text(path) as file:
         while piece := file.read(size):
             yield piece
+
+
+def text_lines(path: str, file: BinaryIO) -> Iterator[bytes]:
+    """The lines of an open text, with their ends.  FormatError for one of more than LONGEST bytes."""
+    number = 0
+    while line := file.readline(LONGEST + 1):
+        number += 1
+        if len(line) > LONGEST:
+            raise too_long(path, number)
+        yield line
+
+
+def read_words(path: str) -> list[bytes]:
+    """The different words of a text, what white space separates, in the order in which they come first."""
+    with open_text(path) as file:
+        return list(dict.fromkeys(word for line in text_lines(path, file) for word in line.split()))
+
+
+def too_long(path: str, number: int | None, what: str = "line") -> FormatError:
+    """The error of a line, or what else there is, that LONGEST forbids."""
+    return FormatError(path, number, f"a {what} of more than {LONGEST:,} bytes")
 
 
 def sample(path: str, size: int) -> tuple[bytes, int]:

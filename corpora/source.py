@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import BinaryIO
 
 from corpora.errors import CorpusError, FormatError
-from corpora.inputs import COMPRESSED, STDIN
+from corpora.inputs import COMPRESSED, LONGEST, STDIN, too_long
 
 PREFIX = 1 << 16  # bytes that are looked at to find out what a file is
 _CHUNK = 1 << 22
@@ -24,7 +24,8 @@ class Source:
 
     ``prefix``: the first 64 KiB.  ``data``: the whole content as a writable buffer; a plain file is
     mapped copy-on-write, so that writing to arrays over it never reaches the file.  Pipes are read,
-    and so is standard input, whose name is ``-``.
+    and so is standard input, whose name is ``-``.  Of what is not mapped ``upto`` reads only as much as the
+    reader has found to be right: a tiny compressed file can become any size.
     Raises CorpusError where the file cannot be opened, FormatError for damaged compressed data.
     """
 
@@ -40,6 +41,7 @@ class Source:
         except ValueError as error:  # a NUL in the name
             raise CorpusError(f"{self.path!r}: {error}") from error
         self._stream, self.compression = self._raw, None
+        self._held, self._ended = bytearray(), False  # of what is not mapped: what was read, and whether it is all
         try:
             head = self._raw.peek(max(map(len, COMPRESSED)))
             for magic, (name, opener) in COMPRESSED.items():
@@ -60,17 +62,33 @@ class Source:
         """Whether ``size`` is that of the content: neither compressed nor a pipe."""
         return bool(self._status) and stat.S_ISREG(self._status.st_mode) and not self.compression
 
-    @cached_property
+    @property
     def data(self) -> mmap.mmap | bytearray:
+        return self.upto(None)
+
+    def upto(self, n: int | None) -> mmap.mmap | bytearray:
+        """``data``, of which at least the first n bytes (None: all) are there, or what the content has of them.
+
+        It is one buffer that grows, so that no array may be made over it before it is complete.
+        """
+        if self._mapped is not None:
+            return self._mapped
+        if not self._held:
+            self._held += self.prefix
+        while not self._ended and (n is None or len(self._held) < n):
+            piece = self._read(_CHUNK if n is None else min(n - len(self._held), _CHUNK))
+            self._held += piece
+            self._ended = not piece
+        return self._held
+
+    @cached_property
+    def _mapped(self) -> mmap.mmap | None:
         if self.is_plain_file and self.prefix:
             try:
                 return mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_COPY)
             except OSError:
-                pass  # some network file systems cannot map: read on
-        data = bytearray(self.prefix)
-        while piece := self._read(_CHUNK):
-            data += piece
-        return data
+                pass  # some network file systems cannot map: it is read
+        return None
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The content in pieces of at most ``size`` bytes, without ever holding it: once, and instead of ``data``."""
@@ -78,6 +96,21 @@ class Source:
             yield self.prefix[start : start + size]
         while piece := self._read(size):
             yield piece
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines without their ends, a piece of the content in memory: once, and instead of ``data``.
+
+        FormatError for one of more than LONGEST bytes.
+        """
+        number, rest = 0, b""
+        for piece in self.pieces(PREFIX):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+            number += len(lines)
+            if len(rest) > LONGEST:
+                raise too_long(self.path, number + 1)
+        if rest:
+            yield rest
 
     @cached_property
     def _status(self) -> os.stat_result | None:

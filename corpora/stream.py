@@ -119,7 +119,9 @@ def encode(
         raise CorpusError("no text is given")
     size = text_size(files)
     threads = threads or default_threads(size, tokenizer)
-    reader = ChunkReader(files, chunk_size, whole_lines=not tokenizer.is_identity, progress=progress)
+    reader = ChunkReader(
+        files, chunk_size, whole_lines=not tokenizer.is_identity, divisible=tokenizer.divides_lines, progress=progress
+    )
     # a token takes a byte at least; twice that for compressed files, which are larger than they say
     limit = {} if memory_limit is None else {"memory_limit": memory_limit}
     spool = Spool(tmp, at_most=None if size is None else 2 * size + len(files), **limit)
@@ -234,7 +236,8 @@ class _Shards:
         return mine.shard, ids, n_tokens - np.count_nonzero(ids), unknown
 
     def _split(self, number: int, text: bytes) -> bytes:
-        return self._tokenizer.split(text) if self._workers is None else self._workers.split(number, text)
+        tokens = self._tokenizer.split(text) if self._workers is None else self._workers.split(number, text)
+        return tokens if tokens.endswith(b"\n") else tokens + b" "  # the line goes on in the next piece
 
     def give_back(self, ids: np.ndarray) -> None:
         """The array of a piece's ids can be used again."""

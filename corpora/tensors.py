@@ -33,6 +33,7 @@ DTYPES = {
 VOCABULARY = ("vocab_blob", "vocab_offsets", "vocab_counts")
 _NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
 _LONGEST_HEADER = 100_000_000  # as the safetensors package
+_LONGEST_COMPRESSED = 1 << 24  # bytes of a header that is decompressed; those of this program have thousands
 _ALIGNMENT = 64
 _BLOCK = 1 << 24  # bytes that are written at once
 
@@ -67,9 +68,13 @@ def recognises(prefix: bytes, format: str | None = None) -> bool:
 
 def read_header(source: Source, format: str, version: int) -> Header:
     """The header of an open file of ``format``; FormatError for any other file, and for one that is cut short."""
-    path, data = source.path, source.data
-    length = struct.unpack("<Q", bytes(data[:8]))[0]
+    path = source.path
+    length = struct.unpack("<Q", source.prefix[:8])[0]
     start = 8 + length
+    if length > _LONGEST_COMPRESSED and not source.is_plain_file:
+        most = _LONGEST_COMPRESSED
+        raise FormatError(path, None, f"its header has {length} bytes; at most {most} can be read from such a file")
+    data = source.upto(start)
     if start > len(data):
         raise FormatError(path, None, f"cut short: its header has {length} bytes, the file {len(data)}")
     try:
@@ -85,11 +90,12 @@ def read_header(source: Source, format: str, version: int) -> Header:
         raise FormatError(
             path, None, f"{format} version {shown(str(found))}; this program reads version {version}: update it"
         )
-    return Header(metadata, _places(path, entries, start, len(data)))
+    return Header(metadata, _places(source, entries, start))
 
 
-def _places(path: str, entries: dict, start: int, size: int) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:
-    """The tensors of a header, which must fill the file from byte ``start`` to its end, ``size``, without holes."""
+def _places(source: Source, entries: dict, start: int) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:
+    """The tensors of a header, which must fill the file from byte ``start`` to its end without holes."""
+    path = source.path
     tensors, places = {}, []
     for name, entry in entries.items():
         try:
@@ -104,9 +110,10 @@ def _places(path: str, entries: dict, start: int, size: int) -> dict[str, tuple[
         tensors[name] = (dtype, shape, start + begin)
         places.append((begin, end))
     expected = start + max((end for _, end in places), default=0)
+    size = len(source.upto(expected + 1))  # all of it, unless there is more than its header says
     if size != expected:
-        finding = "cut short" if size < expected else "rubbish at the end"
-        raise FormatError(path, None, f"{finding}: {size} bytes, where its header says {expected}")
+        finding = f"cut short: {size} bytes" if size < expected else "rubbish at the end: more bytes"
+        raise FormatError(path, None, f"{finding}, where its header says {expected}")
     places.sort()
     if [0, *(end for _, end in places)] != [*(begin for begin, _ in places), size - start]:
         raise FormatError(path, None, "its tensors overlap, or leave holes")

@@ -31,6 +31,7 @@ class Tokenizer:
 
     name = "whitespace"
     worth_processes = 1 << 23  # bytes of text: of fewer, starting processes would take longer than they save
+    divides_lines = True  # a line that is cut after a space or a tab has the same tokens
 
     def __init__(self, lower: bool = False):
         self.lower = lower
@@ -113,6 +114,7 @@ class JapaneseTokenizer(Tokenizer):
 
     name = "japanese"
     worth_processes = 1 << 21
+    divides_lines = False
 
     def __init__(self, lower: bool = False):
         super().__init__(lower)

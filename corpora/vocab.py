@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from corpora.errors import FormatError
-from corpora.inputs import open_text
+from corpora.inputs import open_text, text_lines
 from corpora.vocab_order import MAX_TYPES, select
 
 EOS = b"</s>"
@@ -213,7 +213,7 @@ class Vocab:
         words: dict[bytes, int] = {}
         width = None
         with open_text(path) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(text_lines(path, file), 1):
                 fields = line.rstrip(b"\r\n").replace(b"\t", b" ").split(b" ")
                 fields = [field for field in fields if field]
                 if not fields:
@@ -232,7 +232,7 @@ class Vocab:
 
 
 def _count(path: str, number: int, field: bytes) -> int:
-    if not field.isdigit() or int(field) >= 1 << 63:
+    if not field.isdigit() or len(field) > 99 or int(field) >= 1 << 63:
         raise FormatError(path, number, f'expected a count after the word, found "{_shown(field)}"')
     return int(field)
 

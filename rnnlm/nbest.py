@@ -24,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from corpora.errors import CorpusError, FormatError
-from corpora.inputs import STDIN, expand, open_text
+from corpora.inputs import LONGEST, STDIN, expand, open_text, text_lines
 from corpora.vocab import EOS
 
 BOS = b"<s>"
@@ -124,17 +124,20 @@ class _Lines:
 
     def __init__(self, path: str, file: BinaryIO):
         self.path = path
-        self._file = file
+        self._lines = text_lines(path, file)
         self._ahead: list[bytes] = []
 
     def look(self, n: int) -> list[bytes]:
-        while len(self._ahead) < n and (line := self._file.readline()):
+        """The first n lines, or those that LONGEST bytes have room for."""
+        room = LONGEST
+        while len(self._ahead) < n and room > 0 and (line := next(self._lines, b"")):
             self._ahead.append(line)
+            room -= len(line)
         return [line.rstrip(b"\r\n") for line in self._ahead[:n]]
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         number = 0
-        for lines in (self._ahead, self._file):
+        for lines in (self._ahead, self._lines):
             for line in lines:
                 number += 1
                 yield number, line.rstrip(b"\r\n")
@@ -262,7 +265,7 @@ def _read_srilm(lines: _Lines, collected: _Collected) -> list[bytes]:
             raise FormatError(lines.path, number, f'expected "acoustic lm n_words words", {found}')
         acoustic = _number(lines, number, "acoustic score", fields[0])
         language = _number(lines, number, "language score", fields[1])
-        if not re.fullmatch(rb"[0-9]+", fields[2]):
+        if not re.fullmatch(rb"[0-9]{1,18}", fields[2]):
             raise FormatError(lines.path, number, f'n_words: expected a number of words, found "{_shown(fields[2])}"')
         words = collected.words(lines, number, fields[3:])
         if int(fields[2]) != len(words):
@@ -378,7 +381,7 @@ def read_references(path: str, utterances: Sequence[bytes]) -> tuple[list[tuple[
     """
     found: dict[bytes, tuple[bytes, ...]] = {}
     with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(text_lines(path, file), 1):
             fields = _fields(line.rstrip(b"\r\n"))
             if not fields:
                 continue

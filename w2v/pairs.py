@@ -11,7 +11,7 @@ import numpy as np
 
 from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.inputs import open_text
+from corpora.inputs import open_text, text_lines
 
 SCORE_COLUMN = 3
 
@@ -63,7 +63,7 @@ def _rows(path: str) -> Iterator[tuple[int, list[bytes]]]:
     """The fields of every line that has some, and its number."""
     split = None
     with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(text_lines(path, file), 1):
             line = line.strip(b"\r\n")
             if not line.strip() or line.startswith(b"#"):
                 continue

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.inputs import open_text
+from corpora.inputs import open_text, text_lines
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def read_questions(path: str) -> list[Section]:
     """The sections of a file; ``: name`` begins one.  FormatError for anything else than four words in a line."""
     sections: list[Section] = []
     with open_text(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(text_lines(path, file), 1):
             fields = line.split()
             if not fields:
                 continue

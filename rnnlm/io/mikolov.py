@@ -36,6 +36,8 @@ MAGIC = b"version:"
 _BLOCK = 1 << 18  # numbers that are formatted at a time
 _TEXT_BLOCK = 1 << 21  # bytes that are parsed at a time
 _SMALLEST_LINE = len(b"0\t0\ta\t0\n")
+_LONGEST_LINE = 1 << 16  # bytes, in what is read step by step
+_OTHER_LINES = 8  # of a section in text: its title, and empty ones
 
 
 def recognises_text(prefix: bytes) -> bool:
@@ -51,8 +53,13 @@ def read(source: Source, dtype: str | None = None) -> RecurrentLM:
 
     FormatError for a file that is cut short or too long, that contradicts itself or that has NaN or infinity in it.
     """
-    path, data = source.path, source.data
-    header = read_header(path, data)
+    path = source.path
+    if source.is_plain_file:
+        data = source.data
+        header = read_header(path, data)
+    else:
+        header = read_header(path, source.prefix)
+        data = _stream(source, header)
     _check_length(path, header, len(data))
     words, counts, class_of_word, position = _read_vocabulary(path, data, header)
     config = header.config(dtype or "float64")
@@ -71,6 +78,41 @@ def read(source: Source, dtype: str | None = None) -> RecurrentLM:
         start_hidden=arrays[0],
         training=header.training(),
     )
+
+
+def _stream(source: Source, header: Header) -> bytearray:
+    """The content of a compressed file or a pipe, read step by step and only as far as it can be this model."""
+    position = _pass_lines(source, header.end, header.n_words)
+    if header.binary:
+        expected = position + 4 * header.n_weights()
+        data = source.upto(expected + 1)
+    else:
+        # a number is a line; titles and empty lines stand between
+        expected = _pass_lines(source, position, header.n_weights() + _OTHER_LINES * len(header.sections()))
+        data = source.upto(expected + _LONGEST_LINE)
+        if len(data) >= expected + _LONGEST_LINE:
+            raise FormatError(source.path, None, "there is more than the sizes at its head make")
+    return data
+
+
+def _pass_lines(source: Source, position: int, n: int) -> int:
+    """Read n lines from ``position`` on, or all that there are; where they end."""
+    while n > 0:
+        data = source.upto(position + _LONGEST_LINE)
+        lines = bytes(data[position : position + _LONGEST_LINE])
+        found = lines.count(b"\n")
+        if not found:
+            if len(lines) == _LONGEST_LINE:
+                number = data.count(b"\n", 0, position) + 1
+                raise FormatError(source.path, number, f"a line of more than {_LONGEST_LINE:,} bytes")
+            return len(data)
+        if found <= n:
+            position += lines.rfind(b"\n") + 1
+        else:
+            for _ in range(n):
+                position = data.find(b"\n", position) + 1
+        n -= found
+    return position
 
 
 def _check_length(path: str, header: Header, size: int) -> None:

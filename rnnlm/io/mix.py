@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
 from corpora.files import replace_file
+from corpora.inputs import LONGEST, too_long
 from corpora.source import Source
 
 if TYPE_CHECKING:
@@ -109,11 +110,14 @@ class _Reader:
 
     def parse(self, source: Source) -> dict:
         """The object in a file, and in it a list of components, each an object with a weight."""
+        data = source.upto(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise too_long(self.path, None, "mixture")
         try:
-            text = bytes(source.data).decode("utf-8")
+            text = bytes(data).decode("utf-8")
             found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_repetition)
         except UnicodeDecodeError as error:
-            raise FormatError(self.path, source.data[: error.start].count(b"\n") + 1, "not UTF-8") from error
+            raise FormatError(self.path, data[: error.start].count(b"\n") + 1, "not UTF-8") from error
         except json.JSONDecodeError as error:
             raise FormatError(self.path, error.lineno, f"not JSON: {error.msg} (column {error.colno})") from error
         except (ValueError, RecursionError) as error:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.chunks import PADDING
-from corpora.errors import FormatError
-from corpora.inputs import UTF8_BOM
+from corpora.inputs import LONGEST, UTF8_BOM, too_long
 from corpora.source import Source
 
 PIECE = 1 << 18  # bytes: a piece and what is found in it stay in the second cache level
-_LONGEST_LINE = 1 << 30
 
 
 class LinePieces:
@@ -47,8 +45,8 @@ class LinePieces:
             if cut or not raw:
                 break
             parts.append(raw)
-            if len(parts) * PIECE > _LONGEST_LINE:
-                raise FormatError(self._path, self.number + 1, f"a line of more than {_LONGEST_LINE} bytes")
+            if sum(map(len, parts)) > LONGEST:
+                raise too_long(self._path, self.number + 1)
         parts.append(raw[:cut])
         self._rest = raw[cut:]
         if not raw:

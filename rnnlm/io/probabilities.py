@@ -14,7 +14,6 @@ and 0.4b ``OOV`` the word itself is not known, and any will do.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -60,7 +59,7 @@ def read(source: Source, dtype: str | None = None) -> PlayedBack:
     layout = LAYOUTS[_layout_of(source)]
     ids: dict[bytes, int] = {EOS: 0}
     expected, log10_prob, oov, numbers = [], [], [], []
-    for number, word, value, unknown in layout.tokens(source.path, _lines(source)):
+    for number, word, value, unknown in layout.tokens(source.path, (line.rstrip(b"\r") for line in source.lines())):
         if not value <= 0:
             if not value <= _ROUNDING:
                 raise FormatError(source.path, number, f"log10 probability {value:g}; it cannot be above 0")
@@ -91,13 +90,6 @@ def _layout_of(source: Source) -> str:
         if layout.recognises(source.prefix):
             return name
     raise FormatError(source.path, None, "not a file of per-word probabilities")
-
-
-def _lines(source: Source) -> Iterator[bytes]:
-    data = source.data
-    file = io.BytesIO(data) if isinstance(data, bytearray) else data
-    file.seek(0)
-    return (line.rstrip(b"\r\n") for line in iter(file.readline, b""))
 
 
 def _first_lines(prefix: bytes) -> list[bytes]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from corpora import libm
-from corpora.inputs import open_text
+from corpora.inputs import open_text, text_lines
 from corpora.vocab import EOS
 from rnnlm.io import load
 from rnnlm.legacy.options import Options
@@ -59,7 +59,7 @@ def read_list(path: str) -> Iterator[tuple[bytes, Sequence[bytes]]]:
     A ``</s>`` within a line ends a hypothesis too: the next word is then the name of an utterance, as for 0.4b.
     """
     with open_text(path) as file:
-        for line in file:
+        for line in text_lines(path, file):
             words = line.replace(b"\r", b"").split()
             while words:
                 end = words.index(EOS, 1) if EOS in words[1:] else len(words)

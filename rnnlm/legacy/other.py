@@ -11,7 +11,7 @@ import numpy as np
 
 from corpora import libm
 from corpora.errors import FormatError
-from corpora.inputs import open_text
+from corpora.inputs import open_text, text_lines
 from rnnlm.legacy.options import Options
 from rnnlm.legacy.output import perplexity, say
 
@@ -40,7 +40,7 @@ class OtherModel:
         self._file.close()
 
     def _read(self, file: BinaryIO) -> Iterator[float]:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(text_lines(self._path, file), 1):
             fields = line.split(None, 1)
             if not fields:
                 continue

@@ -108,7 +108,7 @@ def test_a_process_that_is_killed_is_one_line(text, eager):
 def test_an_error_there_is_told_here(text, eager, monkeypatch):
     broken = "import corpora.tokenize; corpora.tokenize.WordTokenizer._split_line = lambda self, line: 1 / 0; "
     monkeypatch.setattr(corpora.workers, "_START", corpora.workers._START.replace("from", broken + "from", 1))
-    with pytest.raises(CorpusError, match="^ZeroDivisionError: division by zero$"):
+    with pytest.raises(CorpusError, match=r"^ZeroDivisionError: division by zero$"):
         result(text, get_tokenizer("word"), threads=2)
 
 

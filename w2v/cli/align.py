@@ -91,10 +91,9 @@ def _wanted(words, file: str | None) -> list[bytes] | None:
         return None
     wanted = [os.fsencode(word) for word in words]
     if file is not None:
-        from corpora.inputs import open_text
+        from corpora.inputs import read_words
 
-        with open_text(file) as lines:
-            wanted += lines.read().split()
+        wanted += read_words(file)
     return list(dict.fromkeys(wanted))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from corpora.errors import CorpusError
-from corpora.inputs import UTF8_BOM
+from corpora.inputs import LONGEST, STDIN, UTF8_BOM, too_long
 from corpora.options import note, print_text
 from w2v.cli.tables import print_table, text_of
 
@@ -76,6 +76,8 @@ def _arriving() -> Iterator[list[bytes]]:
             if is_first:
                 lines[0], is_first = lines[0].removeprefix(UTF8_BOM), False
             yield lines
+        if len(rest) > LONGEST:
+            raise too_long(STDIN, None)
     if rest:
         yield [rest.removeprefix(UTF8_BOM) if is_first else rest]
 

@@ -11,6 +11,7 @@ import click
 
 from corpora import options
 from corpora.errors import CorpusError
+from corpora.inputs import LONGEST, STDIN, too_long
 from corpora.options import note, print_text
 
 FORMATS = ("native", "text", "binary", "glove")
@@ -158,6 +159,8 @@ def _lines_of_stdin() -> Iterator[list[bytes]]:
     rest = b""
     while piece := sys.stdin.buffer.read1(1 << 16):
         *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LONGEST:
+            raise too_long(STDIN, None)
         yield [line for line in (line.removesuffix(b"\r") for line in lines) if line]
     if rest:
         yield [rest.removesuffix(b"\r")]

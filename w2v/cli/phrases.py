@@ -125,10 +125,9 @@ def _connectors(source: str | None) -> tuple[bytes, ...]:
         from w2v.phrases import ENGLISH as words
 
         return tuple(words)
-    from corpora.inputs import open_text
+    from corpora.inputs import read_words
 
-    with open_text(source) as file:
-        return tuple(file.read().split())
+    return tuple(read_words(source))
 
 
 @contextmanager

@@ -12,13 +12,12 @@ import numpy as np
 
 from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.inputs import UTF8_BOM
+from corpora.inputs import LONGEST, UTF8_BOM, too_long
 from corpora.source import Source
 from w2v.io.header import n_numbers, read_header
 from w2v.io.rows import Gathered, Wanted, Window
 from w2v.model import WordVectors
 
-_LONGEST_LINE = 1 << 26  # bytes: a million numbers
 _FIELD = re.compile(rb"[^ \t]+")
 _FIRST = 10  # words that ``peek`` shows
 
@@ -64,6 +63,8 @@ def peek_glove(source: Source) -> dict:
     for piece in source.pieces(1 << 20):
         if not n_lines:
             first += piece.partition(b"\n")[0]
+            if len(first) > LONGEST:
+                raise too_long(source.path, 1)
         n_lines += piece.count(b"\n")
         last = piece[-1:]
     dim = n_numbers(first.removeprefix(UTF8_BOM))
@@ -138,8 +139,8 @@ class _Lines:
         window = self._window
         end = window.buffer.rfind(b"\n", window.start, window.end) + 1
         while not end:
-            if len(window) > _LONGEST_LINE:
-                raise FormatError(self._path, self.number + 1, f"a line of more than {_LONGEST_LINE} bytes")
+            if len(window) > LONGEST:
+                raise too_long(self._path, self.number + 1)
             searched = len(window)
             if window.more():
                 end = window.buffer.rfind(b"\n", window.start + searched, window.end) + 1
