@@ -326,8 +326,9 @@ def _sentence_as_json(sentence) -> str:
 def fetch(context, name, list_them, directory, mirror, as_json):
     """Download a known corpus once: ptb, text8, enwik8, wikitext-2, tiny-shakespeare.
 
-    Prints file, SHA-256, and whether that was verified or, where nobody published one, recorded for
-    the next time.  A download that broke off is continued; files that are there are only verified.
+    Prints file, SHA-256, and whether that was verified or, for a file that was there and has no published one,
+    recorded for the next time.  Nothing is downloaded that has another size or SHA-256 than is known.
+    A download that broke off is continued; files that are there are only verified.
 
     \b
     Example:
@@ -347,7 +348,7 @@ def fetch(context, name, list_them, directory, mirror, as_json):
     for file in fetched:
         click.echo(f"{file.path}\t{file.sha256}\t{file.checksum}")
     if any(file.checksum == "recorded" for file in fetched):
-        _note(f"Note: no checksum of {name} is known; that of this download was recorded and holds from now on")
+        _note(f"Note: not all checksums of {name} are published; those of the files there were recorded")
 
 
 def _print_datasets(rows: list, as_json: bool) -> None:
@@ -358,7 +359,7 @@ def _print_datasets(rows: list, as_json: bool) -> None:
         where = "is in" if row.present else "goes to"
         click.echo(f"{row.name}: {row.description}")
         click.echo(f"    licence   {row.licence}")
-        click.echo(f"    files     {', '.join(row.files)} (SHA-256 {row.checksum})")
+        click.echo(f"    files     {', '.join(row.files)} ({row.download_bytes / 1e6:.1f} MB to download)")
         for url in row.urls:
             click.echo(f"    source    {url}")
         click.echo(f"    {where:<9} {row.directory}")
