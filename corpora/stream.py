@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from corpora.tokenize import Tokenizer
 from corpora.vocab import UNK, Vocab, WordList
 from corpora.vocab_order import select
 from corpora.workers import Workers
+
+if TYPE_CHECKING:
+    from corpora.word_table import WordTable
 
 CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
 _WORTH_THREADS = 1 << 23  # bytes of text
@@ -197,16 +201,21 @@ class _Shards:
         vocab: Vocab | None,
         keep_oov: bool,
     ):
-        from corpora.word_table import WordTable
-
-        self._new_table = WordTable
         self._reader, self._tokenizer, self._workers = reader, tokenizer, workers
-        self._given = None if vocab is None else WordTable.of(vocab.words)
+        self._learns = vocab is None
         self._missing = -1 if vocab is None or keep_oov else vocab.unk_id
         self._thread = threading.local()
         self._lock = threading.Lock()
         self._out: deque[np.ndarray] = deque()
         self.tables: list[WordTable] = []
+        self._make_table: Callable[[], WordTable]
+        if workers is None:
+            self._make_table = _table_maker(vocab)
+        else:  # which takes half a second, in which workers begin
+            loader = ThreadPoolExecutor(1, thread_name_prefix="load")
+            made = loader.submit(_table_maker, vocab)
+            loader.shutdown(wait=False)
+            self._make_table = lambda: made.result()()
 
     def encode(self, number: int, buffer: bytearray, n: int) -> tuple[int, np.ndarray, int, int]:
         """Piece ``number``: the shard, its ids (to be given back), of them sentence ends, and the words missing.
@@ -214,13 +223,13 @@ class _Shards:
         A thread must get its pieces in the order of the text.
         """
         mine = self._thread
-        if not hasattr(mine, "shard"):
-            self._enter(mine)
         if self._tokenizer.is_identity:
             text = np.frombuffer(buffer, np.uint8)
         else:
             tokens = self._split(number, bytes(memoryview(buffer)[:n]))
             text, n = np.frombuffer(tokens + bytes(PADDING), np.uint8), len(tokens)
+        if not hasattr(mine, "shard"):
+            self._enter(mine)
         try:
             out = self._out.pop()
         except IndexError:
@@ -228,7 +237,7 @@ class _Shards:
         if out.size < n:
             out = np.empty(max(n, CHUNK), np.int32)  # all bytes may be newlines; pages that are not used cost nothing
         n_tokens, unknown = mine.table.encode(
-            text, n, out, first_base=number << 32, learn=self._given is None, missing=self._missing
+            text, n, out, first_base=number << 32, learn=self._learns, missing=self._missing
         )
         del text
         self._reader.give_back(buffer)
@@ -244,10 +253,20 @@ class _Shards:
         self._out.append(ids.base)
 
     def _enter(self, mine: threading.local) -> None:
-        mine.table = self._new_table() if self._given is None else self._given
+        mine.table = self._make_table()
         with self._lock:
             mine.shard = len(self.tables)
             self.tables.append(mine.table)
+
+
+def _table_maker(vocab: Vocab | None) -> Callable[[], WordTable]:
+    """What makes the table of a thread: a new one, or that of a vocabulary, which all share."""
+    from corpora.word_table import WordTable
+
+    if vocab is None:
+        return WordTable
+    given = WordTable.of(vocab.words)
+    return lambda: given
 
 
 def _in_order(encode_piece: Callable, reader: ChunkReader, threads: int, workers: Workers | None) -> Iterator[tuple]:
