@@ -257,14 +257,15 @@ class _Archives:
             os.replace(self.get(url, path, exact), path)
             return
         archive = path.with_name(posixpath.basename(url))
-        if url not in self.downloaded:
-            # one that is there was put there, or left by a run that was stopped: no need to ask for it again
-            if not archive.exists():
-                os.replace(self.get(url, archive, exact), archive)
-                self.downloaded[url] = archive
-            elif (sha256 := _sha256(archive)) != exact.sha256:
-                raise CorpusError(f"{archive}: SHA-256 is {sha256}, expected {exact.sha256} as published")
-        _extract(archive, member, path, self.dataset.files[path.name], url if url in self.downloaded else str(archive))
+        # one that is there was put there, or left by a run that was stopped: no need to ask for it again
+        if not archive.exists():
+            os.replace(self.get(url, archive, exact), archive)
+            self.downloaded[url] = archive
+        place = url if url in self.downloaded else str(archive)
+        with _open_file(archive) as file:
+            if (sha256 := sha256_of(file)) != exact.sha256:
+                raise CorpusError(f"{place}: SHA-256 is {sha256}, expected {exact.sha256} as published")
+            _extract(file, member, path, self.dataset.files[path.name], place)
 
     def close(self) -> None:
         """Remove the archives that were downloaded here."""
@@ -329,7 +330,7 @@ def _fetch_file(
     )
 
 
-def _extract(archive: Path, member: str, path: Path, exact: Exact | None, place: str) -> None:
+def _extract(archive: BinaryIO, member: str, path: Path, exact: Exact | None, place: str) -> None:
     """Put one member of a zip file at ``path``; ``place`` heads an error.  No path of an archive is ever followed."""
     file, part = open_part(path)
     try:
@@ -349,7 +350,7 @@ def _extract(archive: Path, member: str, path: Path, exact: Exact | None, place:
         raise
 
 
-def _copy_member(archive: Path, member: str, out: BinaryIO) -> None:
+def _copy_member(archive: BinaryIO, member: str, out: BinaryIO) -> None:
     with zipfile.ZipFile(archive) as members, members.open(member) as inner:
         left = members.getinfo(member).file_size  # the archive is the right one, and so is that
         while piece := inner.read(min(left + 1, 1 << 20)):
@@ -376,8 +377,14 @@ def _expected(dataset: Dataset, file: str, checksums: _Checksums) -> tuple[str |
 
 
 def _sha256(path: Path) -> str:
+    with _open_file(path) as file:
+        return sha256_of(file)
+
+
+def _open_file(path: Path) -> BinaryIO:
+    if not path.is_file():  # a pipe would make us wait
+        raise CorpusError(f"{path}: is not a file; move it away to fetch it anew")
     try:
-        with path.open("rb") as file:
-            return sha256_of(file)
+        return path.open("rb")
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
