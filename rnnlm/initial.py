@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from corpora.jit import exact_kernel
-from rnnlm.config import ModelConfig, parameter_shapes
+from rnnlm.config import BEGINNINGS, Beginning, ModelConfig, parameter_shapes
 
 
 def initial_params(
@@ -15,7 +15,8 @@ def initial_params(
 ) -> dict[str, np.ndarray]:
     """Random parameters of ``config.dtype``; direct connections are zero.
 
-    ``mikolov``: the sum of three uniforms in +-0.1 (0.4b).  ``normal``: standard deviation 0.1.  ``xavier``: uniform
+    ``mikolov``: the sum of three uniforms in +-0.1 (0.4b), with units other than logistic ones times the factors of
+    their ``config.Beginning``.  ``normal``: standard deviation 0.1.  ``xavier``: uniform
     in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010).  ``he``: normal, variance 2 / fan_in (He et al. 2015).
     A hidden unit's fan-in is H + 1: the units before it and the one word that is on.  All are times ``scale``.
     """
@@ -43,7 +44,19 @@ def initial_params(
             drawn *= scale
             part[...] = drawn
         params[name] = values
+    if initialisation == "mikolov":
+        _fit(params, BEGINNINGS[config.activation], rng, scale)
     return params
+
+
+def _fit(params: dict[str, np.ndarray], begin: Beginning, rng: np.random.Generator, scale: float) -> None:
+    """Make what is drawn fit the activation: see ``Beginning``."""
+    factors = {"U": begin.input, "W": begin.recurrent, "O": begin.output, "C": begin.output}
+    for name, factor in factors.items():
+        if factor != 1:
+            params[name] *= params[name].dtype.type(factor)
+    if begin.offset:
+        params["U"] += scale * rng.uniform(-begin.offset, begin.offset, params["U"].shape[1])
 
 
 @exact_kernel

@@ -7,6 +7,7 @@ and on Ctrl-C; the same command goes on from there and ends bit for bit as if it
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -93,6 +94,7 @@ class Run:
                     self.say(f"stopped; the same command goes on from {self.checkpoint}")
                     raise
         self._keep()  # the best weights once more, with the history of all epochs
+        self._compare_with_frequencies()
         self._forget_checkpoint()
 
     # ---- beginning and going on
@@ -324,6 +326,21 @@ class Run:
         history = [{key: value for key, value in epoch.items() if key not in TIMES} for epoch in lm.history]
         native.save(replace(lm, history=history), self.output)
         self._has_best = True
+
+    def _compare_with_frequencies(self) -> None:
+        """Say so where the model has learnt less than how frequent each word is."""
+        known = self.texts.valid[self.texts.valid >= 0]
+        best = self.trainer.progress.best_log10_prob
+        if not known.size or not math.isfinite(best):
+            return
+        counts = self.texts.vocab.counts + 1.0  # of a given vocabulary, words may be missing from the training text
+        unigram = -float(np.log10(counts[known] / counts.sum()).mean())
+        if -best / known.size > unigram:
+            self.say(
+                f"Warning: {self.output}: its perplexity on the validation text, {10 ** (-best / known.size):.2f}, "
+                f"is worse than that of the words' frequencies alone, {10**unigram:.2f}: "
+                f"lower --alpha ({self.train_config.alpha:g})"
+            )
 
     def _recall(self) -> None:
         best = load(self.output)

@@ -8,7 +8,7 @@ import click
 
 from corpora import options
 from corpora.options import ABOVE_0, FROM_0, Number, note, print_report, print_text
-from rnnlm.config import ACTIVATIONS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
+from rnnlm.config import ACTIVATIONS, BEGINNINGS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
 
 
 @click.command(short_help="Train a model.")
@@ -44,7 +44,7 @@ from rnnlm.config import ACTIVATIONS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
 )  # fmt: skip
 @click.option(
     "--init", type=click.Choice(INITIALISATIONS), default="mikolov", show_default=True,
-    help="How the initial weights are drawn.",
+    help="How the initial weights are drawn; mikolov: to fit the activation.",
 )  # fmt: skip
 @click.option(
     "--init-scale", type=ABOVE_0, default=1.0, show_default=True, metavar="X",
@@ -58,7 +58,12 @@ from rnnlm.config import ACTIVATIONS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
     "--bptt-block", type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
     help="Words between two updates of the recurrent weights.",
 )  # fmt: skip
-@click.option("--alpha", type=ABOVE_0, default=0.1, show_default=True, metavar="X", help="Starting learning rate.")
+@click.option(
+    "--alpha", type=ABOVE_0, metavar="X",
+    help="Starting learning rate.  [default: 0.1; "
+    + ", ".join(f"{name} {begin.alpha:g}" for name, begin in BEGINNINGS.items() if name != "logistic")
+    + ", these times 100 / H where H is larger]",
+)  # fmt: skip
 @click.option("--beta", type=FROM_0, default=1e-7, show_default=True, metavar="X", help="L2 regularisation.")
 @click.option(
     "--gradient-cutoff", type=FROM_0, default=15.0, show_default=True, metavar="X",
@@ -160,10 +165,11 @@ def train(context, **o) -> None:
 
 def _configs(context, o: dict):
     """The ModelConfig and the TrainConfig of train's options."""
-    from rnnlm.config import ModelConfig, TrainConfig
+    from rnnlm.config import ModelConfig, TrainConfig, default_alpha
     from rnnlm.legacy.options import c_float
 
     real = c_float if o["compatible"] else float
+    alpha = default_alpha(o["activation"], o["hidden"]) if o["alpha"] is None else o["alpha"]
     try:
         model_config = ModelConfig(
             hidden=o["hidden"], activation=o["activation"], classes=o["classes"], old_classes=o["old_classes"],
@@ -171,7 +177,7 @@ def _configs(context, o: dict):
             independent=o["independent"], dtype=o["dtype"],
         )  # fmt: skip
         train_config = TrainConfig(
-            alpha=real(o["alpha"]), beta=real(o["beta"]), bptt=o["bptt"], bptt_block=o["bptt_block"],
+            alpha=real(alpha), beta=real(o["beta"]), bptt=o["bptt"], bptt_block=o["bptt_block"],
             gradient_cutoff=real(o["gradient_cutoff"]), min_improvement=real(o["min_improvement"]),
             max_epochs=o["max_iter"], initialisation=o["init"], scale=o["init_scale"], seed=o["seed"],
             compatible=o["compatible"],

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -43,6 +44,22 @@ def test_training_says_what_it_does_and_keeps_the_best_epoch(folder, rnnlm):
         {key: value for key, value in entry.items() if key not in times} for entry in log
     ]
     assert not (folder / "m.checkpoint").exists()
+
+
+def test_a_model_worse_than_the_frequencies_of_words_says_so(folder, rnnlm):
+    # a rate at which it cannot learn, but for its last epoch's numbers
+    line = "train train.txt --valid valid.txt -o m --hidden 30 --class 1 --activation tanh --max-iter 1 --alpha "
+    code, out, err = rnnlm(line + "0.5")
+    assert code == 0
+    counts = Counter((folder / "train.txt").read_bytes().replace(b"\n", b" </s> ").split())
+    words = (folder / "valid.txt").read_bytes().replace(b"\n", b" </s> ").split()
+    total = sum(counts.values()) + len(counts)
+    unigram = math.exp(-sum(math.log((counts[word] + 1) / total) for word in words) / len(words))
+    perplexity = float(out.split()[out.split().index("perplexity") + 1])
+    assert perplexity > unigram
+    warning = f"is worse than that of the words' frequencies alone, {unigram:.2f}: lower --alpha (0.5)"
+    assert err.splitlines()[-1].endswith(warning)
+    assert "worse" not in rnnlm(line + "0.01 --force")[2]
 
 
 def test_a_model_of_the_command_scores_as_well_as_the_training_said(folder, done):
