@@ -39,13 +39,8 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The outputs of the reference programs."""
-    folder = SHARED / "golden"
-    if not folder.is_dir():
-        pytest.skip(
-            f"no {folder.name} folder beside the checkout: outputs of the reference programs are compared there"
-        )
-    return folder
+    """The outputs of the reference programs: tests/golden, see PROVENANCE.md there."""
+    return ROOT / "tests" / "golden"
 
 
 @pytest.fixture(scope="session")

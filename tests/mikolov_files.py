@@ -8,8 +8,7 @@ import pytest
 from corpora.errors import FormatError
 from rnnlm import io
 from rnnlm.model import RecurrentLM
-
-GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "rnnlm"
+from tests.golden_files import GOLDEN
 
 # release 0.3d: rnnlm -train (lines "a b", "a a c", "b") -valid ("a b") -hidden 2 -class 2 -rand-seed 1
 TINY = (
@@ -31,9 +30,8 @@ AFTER_CLASS_SIZE = b"old classes: 0\nindependent sentences mode: 0\n"  # the two
 
 
 def golden(name: str) -> Path:
-    if not (GOLDEN / name).exists():
-        pytest.skip(f"{GOLDEN / name} is not there")
-    return GOLDEN / name
+    path = GOLDEN / "rnnlm" / name
+    return path if path.exists() else Path(f"{path}.gz")
 
 
 def tiny_10() -> bytes:

@@ -1,6 +1,6 @@
 """rnnlm 0.4b's own command line: what it printed and saved is printed and saved.
 
-Compared with files that the toolkit wrote: those of the shared folder, and tests/golden/rnnlm04b (PROVENANCE.md there).
+Compared with files that the toolkit wrote: those of tests/golden/rnnlm (PROVENANCE.md there).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from corpora.errors import CorpusError, FormatError
 from rnnlm import cli
 from rnnlm.legacy import is_legacy, main
 from rnnlm.legacy.options import Options, c_float, parse
+from tests.golden_files import golden_bytes
 
-EXPECTED = Path(__file__).resolve().parents[1] / "golden" / "rnnlm04b"
+EXPECTED = Path(__file__).resolve().parents[1] / "golden" / "rnnlm"
 NETWORK = "-hidden 16 -class 10 -bptt 4 -bptt-block 10 -rand-seed 1"
 SETS = {
     "full": "-hidden 12 -class 1 -bptt 0 -rand-seed 1",
@@ -176,10 +177,10 @@ def test_what_cannot_be_done_is_one_line_on_stderr_and_exit_1(line, reason, tmp_
 # ---- training
 
 
-def test_a_training_run_prints_and_saves_what_the_toolkit_did(toy, golden, printed):
+def test_a_training_run_prints_and_saves_what_the_toolkit_did(toy, printed):
     assert printed(f"{TRAIN} -debug 2 -exact {NETWORK}") == (EXPECTED / "train.out").read_bytes()
     assert Path("m.output.txt").read_bytes() == (EXPECTED / "train.output.txt").read_bytes()
-    theirs = (golden / "rnnlm" / "classes.text").read_bytes().replace(b": toy/", b": ")
+    theirs = golden_bytes("rnnlm/classes.text").replace(b": toy/", b": ")
     assert Path("m").read_bytes() == theirs
     assert sorted(p.name for p in toy.iterdir()) == ["m", "m.output.txt", "test.txt", "train.txt", "valid.txt"]
 
@@ -191,13 +192,7 @@ def test_models_and_logs_are_equal_to_the_digit(name, golden, tmp_path, monkeypa
     log = printed(line, "-rnnlm", str(tmp_path / "m")).decode()
     entropies = re.compile(r"(Iter: +\d+)\tAlpha: ([\d.]+)\t   TRAIN entropy: ([\d.]+) .*VALID entropy: ([\d.]+)")
     assert entropies.findall(log) == entropies.findall((golden / "rnnlm" / f"{name}.binary.log").read_text())
-    if name != "direct":
-        assert (tmp_path / "m").read_bytes() == (golden / "rnnlm" / f"{name}.binary").read_bytes()
-    else:
-        from corpora.inputs import open_text
-
-        with open_text(str(golden / "rnnlm" / "direct.binary.gz")) as theirs:
-            assert (tmp_path / "m").read_bytes() == theirs.read()
+    assert (tmp_path / "m").read_bytes() == golden_bytes(f"rnnlm/{name}.binary")
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -299,12 +294,12 @@ def test_the_test_output_is_equal_byte_for_byte(name, golden, monkeypatch, print
     monkeypatch.chdir(golden)
     model = f"rnnlm/{name}.binary" + (".gz" if name == "direct" else "")
     out = printed(f"-rnnlm {model} -test toy/test.txt -debug 2").replace(b".binary.gz\n", b".binary\n")
-    assert out == (golden / "rnnlm" / f"{name}.test.debug2").read_bytes()
+    assert out == golden_bytes(f"rnnlm/{name}.test.debug2")
 
 
 def test_less_is_printed_at_lower_levels(golden, monkeypatch, printed):
     monkeypatch.chdir(golden)
-    line = "-rnnlm rnnlm/full.text -test toy/test.txt -debug"
+    line = "-rnnlm rnnlm/full.text.gz -test toy/test.txt -debug"
     assert printed(f"{line} 0") == b""
     assert re.fullmatch(
         rb"debug mode: 1\ntest file: .*\nrnnlm file: .*\n\ntest log probability: -\d+\.\d{6}\n\nPPL net: \d+\.\d{6}\n",

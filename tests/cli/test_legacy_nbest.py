@@ -1,6 +1,6 @@
 """n-best lists and another model's probabilities on 0.4b's command line: printed as the toolkit printed it.
 
-tests/golden/PROVENANCE.md says how the files of tests/golden/rnnlm04b were made.
+tests/golden/PROVENANCE.md says how the files of tests/golden/rnnlm were made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rnnlm import cli
 from rnnlm.legacy import main
 from rnnlm.legacy.nbest import read_list
 
-EXPECTED = Path(__file__).resolve().parents[1] / "golden" / "rnnlm04b"
+EXPECTED = Path(__file__).resolve().parents[1] / "golden" / "rnnlm"
 
 
 @pytest.fixture

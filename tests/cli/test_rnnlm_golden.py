@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnnlm as library
+from tests.golden_files import golden_bytes
 from tests.tables import objects, rows_of
 
 GOLDEN_MODELS = ("full", "classes", "oldclass", "sentence", "direct", "compress")
@@ -19,9 +20,9 @@ def golden_model(golden, name):
     return path if path.exists() else path.with_suffix(".binary.gz")
 
 
-def golden_words(golden, name):
+def golden_words(name):
     """(probability, word) of each word in the output of 0.4b's -test -debug 2, None for both of an OOV; its total."""
-    text = (golden / "rnnlm" / f"{name}.test.debug2").read_text()
+    text = golden_bytes(f"rnnlm/{name}.test.debug2").decode()
     rows = re.findall(r"^(-?\d+)\t(\S+)\t+(\S+)$", text, re.M)
     words = [(None, None) if index == "-1" else (float(p), word) for index, p, word in rows]
     return words, float(re.search(r"test log probability: (\S+)", text)[1])
@@ -54,7 +55,7 @@ def golden_log(golden, name):
 
 @pytest.mark.parametrize("name", GOLDEN_MODELS)
 def test_a_binary_model_of_0_4b_gives_its_probabilities(golden, done, name):
-    expected, total = golden_words(golden, name)
+    expected, total = golden_words(name)
     ppl = f"ppl -m {golden_model(golden, name)} {golden}/toy/test.txt --oov skip"
     rows = rows_of(done(f"{ppl} --report word --format tsv"))
     for row, (probability, word) in zip(rows, expected, strict=True):
@@ -68,13 +69,13 @@ def test_a_binary_model_of_0_4b_gives_its_probabilities(golden, done, name):
 
 def test_a_text_model_of_0_4b_gives_what_four_decimals_allow(golden, done):
     for name in ("full", "classes", "compress"):
-        total = golden_words(golden, name)[1]
-        found = json.loads(done(f"ppl -m {golden}/rnnlm/{name}.text {golden}/toy/test.txt --format json"))
+        total = golden_words(name)[1]
+        found = json.loads(done(f"ppl -m {golden}/rnnlm/{name}.text.gz {golden}/toy/test.txt --format json"))
         assert found["log10_prob"] == pytest.approx(total, rel=1e-3)
 
 
 def test_surprisal_is_the_log_probability_in_bits(folder, golden, done):
-    expected, _ = golden_words(golden, "classes")
+    expected, _ = golden_words("classes")
     rows = rows_of(done(f"surprisal -m {golden_model(golden, 'classes')} {golden}/toy/test.txt"))
     assert list(rows[0]) == ["sentence", "position", "word", "oov", "surprisal", "entropy", "entropy_reduction"]
     for row, (probability, word) in zip(rows, expected, strict=True):

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from tests.golden_files import golden_bytes
 from tests.reference import phrases as reference
 
 TEXT = "she lives in new york city\nhe left new york\nthe bank of england\n" * 10
@@ -73,6 +74,11 @@ def test_word2phrases_command_line_writes_word2phrases_output(here, w2v, options
     given = dict(zip(options.split()[::2], options.split()[1::2], strict=True))
     expected = reference.word2phrase(text, int(given.get("-min-count", 5)), float(given.get("-threshold", 100)))
     assert (here / "out.txt").read_bytes() == expected
+
+
+def test_word2phrase_wrote_this_of_the_toy_text(here, w2v, golden):
+    assert w2v(f"phrases -train {golden}/toy/train.txt -output out.txt")[0] == 0
+    assert (here / "out.txt").read_bytes() == golden_bytes("word2vec/phrases.txt")
 
 
 def test_word2phrases_first_of_two_options_counts_and_others_are_ignored(here, w2v):

@@ -7,7 +7,6 @@ import json
 import math
 import re
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,9 +18,7 @@ from corpora.errors import CorpusError
 from corpora.language_model import Scored
 from corpora.perplexity import SUMMARY_KEYS, Tally, blocks, evaluate, score_blocks
 from corpora.vocab import Vocab
-
-GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden"
-NO_GOLDEN = "the reference output (shared/golden) is not beside this checkout"
+from tests.golden_files import GOLDEN, golden_bytes
 
 
 class Playback:
@@ -255,8 +252,6 @@ def test_the_evaluator_adds_less_than_a_tenth_of_a_microsecond_a_word():
 
 @pytest.mark.parametrize("name", ["mkn3", "mkn5"])
 def test_kenlm_summary_from_its_own_word_probabilities(name):
-    if not GOLDEN.exists():
-        pytest.skip(NO_GOLDEN)
     fields = gzip.decompress((GOLDEN / "kenlm" / f"{name}.query.word.gz").read_bytes()).split()
     assert len(fields) % 3 == 0
     words, word_ids = zip(*(field.rsplit(b"=", 1) for field in fields[::3]), strict=True)
@@ -275,9 +270,7 @@ def test_kenlm_summary_from_its_own_word_probabilities(name):
 
 @pytest.mark.parametrize("name", ["full", "classes", "oldclass", "sentence", "direct", "compress"])
 def test_skip_gives_the_total_and_the_perplexity_of_rnnlm_0_4b(name):
-    if not GOLDEN.exists():
-        pytest.skip(NO_GOLDEN)
-    head, totals = (GOLDEN / "rnnlm" / f"{name}.test.debug2").read_text().split("\n\n", 1)
+    head, totals = golden_bytes(f"rnnlm/{name}.test.debug2").decode().split("\n\n", 1)
     rows = [line.split() for line in head.split("----\n")[1].splitlines()]  # index (-1: OOV), probability, word
     prob = np.array([row[1] for row in rows], np.float64)
     oov = np.array([row[0] for row in rows]) == "-1"

@@ -19,9 +19,7 @@ from corpora.language_model import Scored
 from corpora.perplexity import SUMMARY_KEYS, evaluate
 from corpora.reports import FORMATS, REPORTS, SENTENCE_COLUMNS, WORD_COLUMNS, make_report
 from corpora.vocab import Vocab
-
-GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden"
-NO_GOLDEN = "the reference output (shared/golden) is not beside this checkout"
+from tests.golden_files import GOLDEN
 
 
 class Playback:
@@ -102,8 +100,6 @@ def score_with_srilms_arithmetic(sentences, known, models, weights):
     "name", ["gt3", "wb3", "ad3", "ukn3", "ukn3bo", "mkn4", "add01", "add1", "mix.mkn4-gt3.bayes0"]
 )
 def test_srilm_layouts_are_those_of_srilm_byte_for_byte(name):
-    if not GOLDEN.exists():
-        pytest.skip(NO_GOLDEN)
     golden = gzip.decompress((GOLDEN / "srilm" / f"{name}.ppl.debug2.gz").read_bytes())
     sentences = (GOLDEN / "toy" / "test.txt").read_bytes().splitlines()
     components = ["mkn4", "gt3"] if name.startswith("mix") else [name]

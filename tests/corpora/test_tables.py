@@ -16,9 +16,9 @@ from corpora.tables import (
     negative_shares,
     negative_table,
 )
+from tests.golden_files import golden_bytes
 
 OURS = Path(__file__).resolve().parents[1] / "golden" / "word2vec"
-GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "rnnlm"
 
 
 def classes_word_by_word(counts, n_classes, old):
@@ -69,10 +69,7 @@ def test_the_vectorised_rule_is_the_loop(counts, n_classes, old):
     ("model", "n_classes", "old"), [("classes", 10, False), ("oldclass", 10, True), ("full", 1, False)]
 )
 def test_classes_of_rnnlm_04b(model, n_classes, old):
-    path = GOLDEN / f"{model}.text"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    lines = path.read_bytes().split(b"\n")
+    lines = golden_bytes(f"rnnlm/{model}.text").split(b"\n")
     start = lines.index(b"Vocabulary:") + 1
     rows = [line.split() for line in lines[start : lines.index(b"", start)]]
     assert len(rows) > 100

@@ -1,6 +1,6 @@
 """learn_stream_exact against the twin in plain NumPy, and against the training logs of rnnlm 0.4b itself.
 
-The logs in ../shared/golden/rnnlm were printed by release 0.4b; COMMANDS.txt there has the command lines.
+The logs in tests/golden/rnnlm were printed by release 0.4b; COMMANDS.txt there has the command lines.
 """
 
 import re

@@ -18,6 +18,7 @@ from rnnlm.config import ModelConfig
 from rnnlm.io import mikolov
 from rnnlm.io.native import parameter_shapes
 from rnnlm.model import RecurrentLM
+from tests.golden_files import golden_bytes
 from tests.mikolov_files import TINY, golden, loaded, tiny_10, tiny_binary
 
 GOLDEN_MODELS = [
@@ -26,7 +27,7 @@ GOLDEN_MODELS = [
         for name in ("full", "classes", "oldclass", "sentence", "compress")
         for form in ("text", "binary")
     ),
-    "direct.binary.gz",
+    "direct.binary",
 ]
 
 
@@ -170,7 +171,7 @@ def test_golden_settings():
         (10, 6),
     )
     assert compress.training["bptt"] == 5  # -bptt 4
-    direct = io.load(golden("direct.binary.gz"))
+    direct = io.load(golden("direct.binary"))
     assert (direct.config.direct, direct.config.direct_order, direct.params["D"].size) == (10**6, 3, 10**6)
     assert direct.params["D"].any()
 
@@ -233,8 +234,7 @@ def test_what_a_file_is_comes_from_its_content(tmp_path):
 
 @pytest.mark.parametrize("name", GOLDEN_MODELS)
 def test_a_golden_model_is_written_byte_for_byte(name, tmp_path):
-    content = golden(name).read_bytes()
-    content = gzip.decompress(content) if name.endswith(".gz") else content
+    content = golden_bytes(f"rnnlm/{name}")
     lm = io.load(golden(name))
     io.save(lm, tmp_path / "native")  # what the native file keeps is enough to write the original again
     for model in (lm, io.load(tmp_path / "native")):

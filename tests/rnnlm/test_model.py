@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import rnnlm
 from rnnlm.config import ACTIVATIONS
+from tests.golden_files import golden_bytes
 from tests.reference.online import Online
 from tests.small_models import N_WORDS, small_model, small_text
 
@@ -32,9 +33,9 @@ configs = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys()
 # ---- against rnnlm 0.4b
 
 
-def printed(golden, name):
+def printed(name):
     """(ids, probabilities, total log10 probability) of the test text; 0.4b prints -1 for a word it does not know."""
-    text = (golden / "rnnlm" / f"{name}.test.debug2").read_text()
+    text = golden_bytes(f"rnnlm/{name}.test.debug2").decode()
     rows = re.findall(r"^(-?\d+)\t(\S+)\t", text, re.MULTILINE)
     total = float(re.search(r"test log probability: (\S+)", text)[1])
     return np.array([int(i) for i, _ in rows]), np.array([float(p) for _, p in rows]), total
@@ -53,7 +54,7 @@ def score_golden(golden, file, dtype="float64"):
 @pytest.mark.parametrize("name", OPTION_SETS)
 def test_binary_models_give_the_probabilities_that_0_4b_printed(golden, name):
     lm, scored = score_golden(golden, f"{name}.binary" + (".gz" if name == "direct" else ""))
-    ids, probabilities, total = printed(golden, name)
+    ids, probabilities, total = printed(name)
     np.testing.assert_array_equal(lm.vocab.ids(toy_test(golden)), ids)
     np.testing.assert_array_equal(scored.oov, ids < 0)
     mine = 10.0 ** scored.log10_prob[~scored.oov]
@@ -64,8 +65,8 @@ def test_binary_models_give_the_probabilities_that_0_4b_printed(golden, name):
 
 @pytest.mark.parametrize("name", ["full", "classes", "oldclass", "sentence", "compress"])
 def test_text_models_give_them_as_far_as_four_decimals_go(golden, name):
-    _, scored = score_golden(golden, f"{name}.text")
-    ids, probabilities, total = printed(golden, name)
+    _, scored = score_golden(golden, f"{name}.text.gz")
+    ids, probabilities, total = printed(name)
     np.testing.assert_array_equal(scored.oov, ids < 0)
     # weights are up to 5e-5 off: a score of H + 1 of them by some 5e-5 sqrt(H), and H states are off likewise
     error = np.abs(scored.log10_prob[ids >= 0] - np.log10(probabilities[ids >= 0]))
@@ -76,7 +77,7 @@ def test_text_models_give_them_as_far_as_four_decimals_go(golden, name):
 @pytest.mark.parametrize("name", ["classes", "direct"])
 def test_float32_is_close_enough_to_float64(golden, name):
     _, scored = score_golden(golden, f"{name}.binary" + (".gz" if name == "direct" else ""), "float32")
-    ids, probabilities, total = printed(golden, name)
+    ids, probabilities, total = printed(name)
     np.testing.assert_allclose(10.0 ** scored.log10_prob[ids >= 0], probabilities[ids >= 0], rtol=2e-5, atol=1e-10)
     assert scored.log10_prob[ids >= 0].sum() == pytest.approx(total, abs=1e-3)
 

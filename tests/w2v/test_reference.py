@@ -90,7 +90,7 @@ def windows_of_word2vec(text, vocab, *, window, sample, negative):
 @pytest.mark.parametrize("objective", ["negative", "hs", "both"])
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
 def test_the_twins_learn_the_vectors_of_word2vec(architecture, objective):
-    vocab = Vocab.read(str(GOLDEN / "vocab.txt"))
+    vocab = Vocab.read(str(GOLDEN / "text.vocab.txt"))
     syn0 = first_vectors(len(vocab), 6)
     syn1, syn1neg = np.zeros_like(syn0), np.zeros_like(syn0)
     tree = huffman(vocab.counts)
