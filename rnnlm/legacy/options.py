@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _MILLION = 1_000_000
 
 def c_float(value: float) -> float:
     """As a variable of C's type ``float`` keeps it: 0.4b reads its real-valued options through one."""
-    return struct.unpack("f", struct.pack("f", value))[0]
+    return ctypes.c_float(value).value  # infinity beyond its range; struct refuses such numbers from Python 3.15 on
 
 
 def _real(name: str, value: str) -> float:

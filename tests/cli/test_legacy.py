@@ -5,6 +5,7 @@ Compared with files that the toolkit wrote: those of tests/golden/rnnlm (PROVENA
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -97,6 +98,7 @@ def test_real_numbers_pass_through_a_c_float(tmp_path):
     assert (options.alpha, options.min_improvement) == (float(np.float32(0.3)), float(np.float32(1.01)))
     assert options.beta == float(np.float32(1e-7))
     assert c_float(0.1) == 0.10000000149011612
+    assert (c_float(1e60), c_float(-1e60)) == (math.inf, -math.inf)
 
 
 @pytest.mark.parametrize(
