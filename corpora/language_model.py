@@ -18,7 +18,8 @@ class Scored:
     ``log10_prob`` (n,) float64: of a word outside the vocabulary, that of ``<unk>`` where the
     model has one and -inf where it has none.  ``oov`` (n,) bool.  ``entropy_bits`` (n,) float64,
     only where asked for: the entropy of the next-word distribution *before* the word.
-    ``order`` (n,) int32, only from n-gram models: the length of the n-gram that was found.
+    ``order`` int32, the length of the n-gram that was found: (n,) from an n-gram model, (n, G) from a mixture with G of
+    them among its components, None from other models.
     """
 
     log10_prob: np.ndarray
@@ -28,7 +29,11 @@ class Scored:
 
 
 class LanguageModel(Protocol):
-    """A model that scores words one after another.  State is a value: nothing is hidden in the model."""
+    """A model that scores words one after another.  State is a value: nothing is hidden in the model.
+
+    ``rnnlm.dynamic.DynamicLM``, which learns from what it scores, is the exception: it has one state, and refuses words
+    that do not follow those that it has read.
+    """
 
     vocab: Vocab
 

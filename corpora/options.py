@@ -210,9 +210,16 @@ vocab_options = apply(
 seed_option = click.option(
     "--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, metavar="N", help="Of the random numbers."
 )
-threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="At most N threads.  [default: one a processor]"
-)
+
+
+def threads_option_that(use: str = "") -> Callable:
+    """``--threads``; ``use``: what the threads are for, where they are not for all of the work."""
+    text = f"At most N threads{use}.  [default: one for each processor]"
+    return click.option("--threads", type=click.IntRange(min=1), metavar="N", help=text)
+
+
+threads_option = threads_option_that()
+scoring_threads_option = threads_option_that("; a recurrent model is scored by two")
 tmp_option = click.option(
     "--tmp",
     type=click.Path(exists=True, file_okay=False),

@@ -1,4 +1,4 @@
-"""Recurrent language models from Elman's network on.
+"""Language models: recurrent ones from Elman's network on, n-grams, mixtures.
 
 lm = rnnlm.load("model.rnnlm")
 state = lm.start()
@@ -11,15 +11,18 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rnnlm.model import RecurrentLM
+    from corpora.language_model import LanguageModel
 
 __all__ = ["load"]
 
 
-def load(path: str | os.PathLike, *, dtype: str | None = None) -> RecurrentLM:
-    """The model in a file: native, or of the RNNLM toolkit 0.4b in text or binary form; its content says which.
+def load(path: str | os.PathLike, *, dtype: str | None = None) -> LanguageModel:
+    """The model in a file; its content says of which kind.
 
-    ``dtype``: "float32" or "float64" to compute in; None: as trained (models of the toolkit: float64).
+    A ``rnnlm.model.RecurrentLM`` from a native file or one of the RNNLM toolkit, a ``rnnlm.ngram.model.BackoffLM`` from
+    a native n-gram file or ARPA, a ``rnnlm.mixture.Mixture``, or a ``rnnlm.playback.PlayedBack`` from the probabilities
+    of the words of one text.
+    ``dtype``: what recurrent networks compute in, "float32" or "float64"; None: as trained (of the toolkit: float64).
     CorpusError with one line where the file cannot be used.
     """
     from rnnlm.io import load as load_file  # NumPy is loaded with the first model, not with the package

@@ -157,6 +157,15 @@ def test_every_package_is_in_the_distribution():
     assert all((path.parent / "__init__.py").exists() for path in SOURCES)
 
 
+def test_what_is_imported_is_declared_and_nothing_else_is():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = {re.match(r"[\w-]+", line)[0] for line in [*project["dependencies"], *extras["ja"], *extras["wer"]]}
+    found = {name.split(".")[0] for module in MODULES for name in imports(module)}
+    # the dictionary is found by fugashi
+    assert found - sys.stdlib_module_names - set(PACKAGES) == declared - {"unidic-lite"}
+
+
 def committed_files() -> list[Path]:
     try:
         names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout

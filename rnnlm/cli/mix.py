@@ -37,7 +37,7 @@ from rnnlm.cli.shared import (
 @oov_option("skip")
 @scoring_tokenizer_options
 @dtype_option
-@options.threads_option
+@options.scoring_threads_option
 @options.tmp_option
 @options.force_option
 @click.pass_context

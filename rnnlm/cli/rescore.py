@@ -79,7 +79,7 @@ class Finite(click.types.FloatParamType):
 @click.option("--json", "as_json", is_flag=True, help="Print the word error rates as JSON.")
 @dtype_option
 @scoring_tokenizer_options
-@options.threads_option
+@options.scoring_threads_option
 @click.pass_context
 def rescore(context, paths, lists, **o) -> None:
     """Score the hypotheses of a recogniser with a model and rank them anew.

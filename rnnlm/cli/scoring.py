@@ -47,7 +47,7 @@ from rnnlm.cli.shared import (
 @dynamic_option
 @dtype_option
 @scoring_tokenizer_options
-@options.threads_option
+@options.scoring_threads_option
 @options.tmp_option
 @click.pass_context
 def ppl(context, paths, text, compare, report, form, oov, floor, dynamic, dtype, tokenizer, lower, threads, tmp, **o):
@@ -140,7 +140,7 @@ def _compare(models, stream, name: str, report: str, form: str, oov: str, floor:
 @dtype_option
 @click.option("--no-ends", is_flag=True, help="Leave out the rows of sentence ends.")
 @scoring_tokenizer_options
-@options.threads_option
+@options.scoring_threads_option
 @options.tmp_option
 def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer, lower, threads, tmp) -> None:
     """One row a word: surprisal, entropy before the word, and its reduction, in bits, under every model.

@@ -99,7 +99,7 @@ from rnnlm.config import ACTIVATIONS, BEGINNINGS, DTYPES, INITIALISATIONS, MAX_D
     "--snapshot", type=click.IntRange(min=1), metavar="WORDS",
     help="Print some generated text each time that WORDS more words were read.",
 )  # fmt: skip
-@options.threads_option
+@options.threads_option_that(" that read the text; one learns")
 @options.tmp_option
 @click.option("-f", "--force", is_flag=True, help="Replace the model and the log, and forget a checkpoint.")
 @click.pass_context
