@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 test-slow lint bench install clean-cache clean
+.PHONY: demo test test-avx2 test-slow lint bench findings install clean-cache clean
 
 install: $(VENV)/.installed
 
@@ -31,6 +31,10 @@ lint: install
 
 bench: install
 	$(BIN)/python bench/run.py
+
+# each installs what it looks at in a temporary folder
+findings:
+	@PYTHON="$(PYTHON)" sh findings/run.sh
 
 # Numba's cache does not see a change in a function that a cached function of another module calls
 clean-cache:

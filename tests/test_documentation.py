@@ -126,3 +126,14 @@ def test_links_lead_somewhere(page):
         there = (page.parent / path).resolve() if path else page
         assert there.exists(), target
         assert not anchor or anchor in anchors(there), target
+
+
+def test_every_finding_has_a_row_and_pins_what_it_installs():
+    listed = re.findall(r"^\| `([\w-]+\.sh)` \|", (ROOT / "findings" / "README.md").read_text("utf-8"), re.M)
+    scripts = sorted(path.name for path in (ROOT / "findings").glob("*.sh") if path.name != "run.sh")
+    assert sorted(listed) == scripts
+    for name in scripts:
+        installs = re.findall(r"pip\" install (.*)", (ROOT / "findings" / name).read_text("utf-8"))
+        packages = [word for line in installs for word in line.split() if not word.startswith("-")]
+        assert packages, name
+        assert all("==" in word for word in packages), name
