@@ -6,7 +6,7 @@ with a header line; ``json``, an object for the summary and JSON lines for the o
 Columns of the summary (tsv, json): ``SUMMARY_KEYS``; of a sentence: ``SENTENCE_COLUMNS``, the same
 figures; of a word: ``WORD_COLUMNS``, where ``oov`` is 0 or 1 and ``log10_prob`` is what the OOV policy
 counts, empty (null) for a word that is skipped and -inf (null) for a zero probability.  A model that
-tells the length of the n-gram that it found (0: none, the word is an OOV) adds the column ``order``, a
+tells the length of the n-gram that it found (0: none, an OOV of a model without ``<unk>``) adds the column ``order``, a
 mixture one for each of its n-gram models: ``order_1``, ``order_2``, ...
 Sentence ends are rows of their own, ``</s>``.  Sentences and positions are numbered from 1.
 How bytes that are not UTF-8 and missing values are written: ``corpora.rows``.

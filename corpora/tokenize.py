@@ -178,7 +178,7 @@ def _mecab():
 
         return fugashi.Tagger("-Owakati")
     except (ImportError, RuntimeError) as error:
-        remedy = "pip install 'rnnlm-w2v[ja]'"
+        remedy = "pip install fugashi unidic-lite"
         raise CorpusError(f"--tokenizer japanese: fugashi and a dictionary are needed: {remedy}") from error
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # n-best lists: train a model on Elman's (1993) sentences, make lists by exchanging words of other sentences, and let
 # the model choose.  Some seconds, and half a minute the first time, for compiling; needs no other data.
-# Word error rates need jiwer: pip install 'rnnlm-w2v[wer]'.
+# Word error rates need jiwer: pip install jiwer.
 #
 #   sh examples/rescore.sh [DIRECTORY]
 set -eu
@@ -51,5 +51,5 @@ if python3 -c 'import jiwer' 2> /dev/null; then
     # shellcheck disable=SC2086
     rnnlm rescore -m elman.rnnlm test.tsv --references references.txt $scales
 else
-    echo "Without jiwer no word error rates: pip install 'rnnlm-w2v[wer]'"
+    echo "Without jiwer no word error rates: pip install jiwer"
 fi

@@ -41,7 +41,7 @@ def edits(lists: NBest, references: Sequence[tuple[bytes, ...]]) -> np.ndarray:
     try:
         import jiwer
     except ImportError:
-        raise CorpusError("word error rates need jiwer: pip install 'rnnlm-w2v[wer]'") from None
+        raise CorpusError("word error rates need jiwer: pip install jiwer") from None
     pairs = list(zip(lists.utterance_of.tolist(), lists.words, strict=True))
     counted: dict[tuple, int] = {}
     names: dict[bytes, str] = {}  # numbers for words: jiwer would strip and cut bytes that are spaces to Unicode

@@ -119,7 +119,7 @@ def test_tuned_scales_can_be_given_back(lists, done):
 def test_without_jiwer_one_line_says_what_to_install(lists, rnnlm, monkeypatch):
     monkeypatch.setitem(sys.modules, "jiwer", None)
     assert rnnlm("rescore -m small.rnnlm t.tsv --references ref") == (
-        1, "", "Error: word error rates need jiwer: pip install 'rnnlm-w2v[wer]'\n",
+        1, "", "Error: word error rates need jiwer: pip install jiwer\n",
     )  # fmt: skip
 
 
