@@ -134,6 +134,6 @@ def test_a_long_japanese_line_is_cut_between_sentences_and_kept_whole():
 def test_without_fugashi_one_line_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "fugashi", None)
     tokenize._mecab.cache_clear()
-    with pytest.raises(CorpusError, match=r"pip install 'rnnlm-w2v\[ja\]'"):
+    with pytest.raises(CorpusError, match="pip install fugashi unidic-lite"):
         get_tokenizer("japanese")
     tokenize._mecab.cache_clear()
