@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+
+from corpora import plain_bytes
+from corpora.plain import intrinsic
 
 _u64 = types.uint64
 _i1, _i8, _i32, _i64, _i128 = (ir.IntType(bits) for bits in (1, 8, 32, 64, 128))
 _bytes64 = ir.VectorType(_i8, 64)
 
 
-@intrinsic
+@intrinsic(plain_bytes.load64)
 def load64(typing_context, address):
     """The 8 bytes at an address, the first one lowest."""
 
@@ -26,7 +28,7 @@ def load64(typing_context, address):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.load8)
 def load8(typing_context, address):
     """The byte at an address."""
 
@@ -36,7 +38,7 @@ def load8(typing_context, address):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.load32)
 def load32(typing_context, address):
     """The 4 bytes at an address, the first one lowest."""
 
@@ -46,7 +48,7 @@ def load32(typing_context, address):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.load_float32)
 def load_float32(typing_context, address):
     """The float32 at an address."""
 
@@ -60,7 +62,7 @@ def _below(rows: int):
     """An intrinsic: of ``rows`` rows in 64 bytes, a bit for each whose first 4 bytes are below a limit."""
     vector = ir.VectorType(_i32, rows)
 
-    @intrinsic
+    @intrinsic(plain_bytes.below(rows))
     def below(typing_context, address, limit):
         def code(context, builder, signature, args):
             line_type = ir.VectorType(_i32, 16)
@@ -85,7 +87,7 @@ below_of_8 = _below(8)
 """The same of 8 rows of 8 bytes."""
 
 
-@intrinsic
+@intrinsic(plain_bytes.store64)
 def store64(typing_context, address, x):
     """Write 8 bytes to an address, the lowest first."""
 
@@ -96,7 +98,7 @@ def store64(typing_context, address, x):
     return types.void(_u64, _u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.store8)
 def store8(typing_context, address, x):
     """Write the lowest byte of a number to an address."""
 
@@ -107,7 +109,7 @@ def store8(typing_context, address, x):
     return types.void(_u64, _u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.separator_mask)
 def separator_mask(typing_context, address):
     """Of 64 bytes, a bit for each that is a space, a tab or a newline; the first byte's is the lowest."""
 
@@ -121,7 +123,7 @@ def separator_mask(typing_context, address):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.trailing_zeros)
 def trailing_zeros(typing_context, x):
     """The index of the lowest bit that is set; 64 where none is."""
 
@@ -131,7 +133,7 @@ def trailing_zeros(typing_context, x):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.leading_zeros)
 def leading_zeros(typing_context, x):
     """How many bits above the highest one that is set are not; 64 where none is."""
 
@@ -141,7 +143,7 @@ def leading_zeros(typing_context, x):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.bit_count)
 def bit_count(typing_context, x):
     """How many bits are set."""
 
@@ -151,7 +153,7 @@ def bit_count(typing_context, x):
     return _u64(_u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.multiply_mix)
 def multiply_mix(typing_context, x, y):
     """The two halves of the 128-bit product, xored: one multiplication that every bit goes into (wyhash's fold)."""
 
@@ -163,7 +165,7 @@ def multiply_mix(typing_context, x, y):
     return _u64(_u64, _u64), code
 
 
-@intrinsic
+@intrinsic(plain_bytes.prefetch)
 def prefetch(typing_context, address):
     """Ask for the cache line of an address, to be read soon."""
 

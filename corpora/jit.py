@@ -7,16 +7,16 @@ Nothing is bounds-checked unless the environment says NUMBA_BOUNDSCHECK=1, as th
 from __future__ import annotations
 
 import sys
-from functools import partial
 from importlib.util import find_spec
 from types import ModuleType
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
 from corpora.local_callees import LocalCallees
+from corpora.plain import DISABLED, intrinsic, plain_kernel
 
 
 def _load_array_functions() -> None:
@@ -39,9 +39,15 @@ _load_array_functions()
 
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 
-_compiled = partial(njit, cache=True, nogil=True, error_model="numpy", pipeline_class=LocalCallees)
 
-kernel = _compiled(fastmath=FASTMATH)
+def _compiled(fastmath=False):
+    """The decorator for one set of flags.  With NUMBA_DISABLE_JIT=1 kernels run as plain Python."""
+    if DISABLED:
+        return plain_kernel
+    return njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath, pipeline_class=LocalCallees)
+
+
+kernel = _compiled(FASTMATH)
 """A compiled function of arrays and scalars that reads and writes only its arguments."""
 
 exact_kernel = _compiled()
@@ -54,14 +60,14 @@ def _round_to_int(bits: int):
     int_type = ir.IntType(bits)
     mantissa, bias = (23, 127) if bits == 32 else (52, 1023)
 
-    @intrinsic
+    @intrinsic(np.rint)
     def rint(typing_context, x):
         def code(context, builder, signature, args):
             return builder.call(builder.module.declare_intrinsic("llvm.rint", [float_type]), [args[0]])
 
         return numba_type(numba_type), code
 
-    @intrinsic
+    @intrinsic(np.exp2)
     def pow2(typing_context, n):
         def code(context, builder, signature, args):
             # added to 1.5 * 2**mantissa, n is in the lowest bits; AVX2 cannot convert vectors of float64 to integers
@@ -77,10 +83,11 @@ def _round_to_int(bits: int):
 _rint32, _pow2_32 = _round_to_int(32)
 _rint64, _pow2_64 = _round_to_int(64)
 _f = np.float32
+# no "reassoc" here: it would join the parts of log 2 and lose the last digits
+_contracted = _compiled({"contract"})
 
 
-# no "reassoc" in these two: it would join the parts of log 2 and lose the last digits
-@_compiled(fastmath={"contract"})
+@_contracted
 def _exp32(x):
     # Cephes expf: n = rint(x log2 e), r = x - n log 2 in two parts, a polynomial of degree 7
     y = min(max(x, _f(-87.0)), _f(88.0))
@@ -96,7 +103,7 @@ def _exp32(x):
     return p * _pow2_32(n)
 
 
-@_compiled(fastmath={"contract"})
+@_contracted
 def _exp64(x):
     # Taylor to degree 13 on |r| <= log(2)/2: the truncation error is 4e-18
     y = min(max(x, -700.0), 700.0)
@@ -124,6 +131,8 @@ def exp(x):
     Error against the exact value: below 2e-7 relative in float32, 4e-16 in float64 (both tested).
     Arguments are clamped to -87..88 (float32) or +-700 (float64); NaN stays NaN.
     """
+    if DISABLED and isinstance(x, np.floating):
+        return _exp32(x) if isinstance(x, np.float32) else _exp64(x)
     return np.exp(x)
 
 
@@ -137,7 +146,7 @@ def _exp_overload(x):
     return None
 
 
-@_compiled(fastmath={"contract"})
+@_contracted
 def log10(x):
     """log10 of a positive, normal float64, in vector instructions where a loop is over it.
 
@@ -159,7 +168,7 @@ def log10(x):
     return e * 0.3010299956639812 + t * p * 0.8685889638065037
 
 
-@_compiled(fastmath={"contract"})
+@_contracted
 def log32(x):
     """Natural logarithm of a positive, normal float32, in vector instructions where a loop is over it.
 

@@ -16,11 +16,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from corpora import llvm
+from corpora import llvm, plain_simd
 from corpora.jit import kernel
 from corpora.llvm import I32, I64, VECTOR_BYTES
+from corpora.plain import intrinsic
 
 PAD = VECTOR_BYTES // 4  # elements: one register of float32, two of float64
 
@@ -47,7 +47,7 @@ def padded_matrix(values: np.ndarray, dtype=None) -> np.ndarray:
     return out
 
 
-@intrinsic
+@intrinsic(plain_simd.pointer)
 def pointer(typing_context, a):
     """The address of an array's first element, typed."""
 
@@ -57,7 +57,7 @@ def pointer(typing_context, a):
     return types.CPointer(a.dtype)(a), code
 
 
-@intrinsic
+@intrinsic(plain_simd.scalar)
 def scalar(typing_context, a, value):
     """``value`` as an element of ``a``: constants written with it keep float32 sums float32."""
 
@@ -67,7 +67,7 @@ def scalar(typing_context, a, value):
     return a.dtype(a, value), code
 
 
-@intrinsic
+@intrinsic(plain_simd.load)
 def load(typing_context, a, i):
     """``a.flat[i]`` without wrap-around."""
 
@@ -77,7 +77,7 @@ def load(typing_context, a, i):
     return a.dtype(a, types.int64), code
 
 
-@intrinsic
+@intrinsic(plain_simd.store)
 def store(typing_context, a, i, value):
     """``a.flat[i] = value`` without wrap-around."""
 
@@ -88,7 +88,7 @@ def store(typing_context, a, i, value):
     return types.void(a, types.int64, a.dtype), code
 
 
-@intrinsic
+@intrinsic(plain_simd.prefetch_at)
 def prefetch_at(typing_context, a, i):
     def code(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
@@ -109,7 +109,7 @@ def prefetch_row(M, row, width):
         prefetch_at(M, i)
 
 
-@intrinsic
+@intrinsic(plain_simd.lanes_of)
 def lanes_of(typing_context, a):
     """Elements in a vector of this array's type: a constant."""
 
@@ -136,7 +136,7 @@ def _scaled_rows_block(n_vectors: int, n_sums: int, unroll: int):
     The order in which an element is summed depends on ``unroll`` alone.
     """
 
-    @intrinsic
+    @intrinsic(plain_simd.scaled_rows_block(n_vectors, n_sums))
     def block(typing_context, y, y0, y_next, a, a0, a_next, step, M, m0, ld, n):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
@@ -334,7 +334,7 @@ def add_scaled_rows_alike(y, y0, y_next, n_y, a, a0, a_next, step, M, m0, ld, n,
 def _back_and_update_block(n_vectors: int):
     """One token's pass over n rows of M, ``n_vectors`` vectors wide: y += sum_r e_r M_r, then M_r += e_r x."""
 
-    @intrinsic
+    @intrinsic(plain_simd.back_and_update_block(n_vectors))
     def block(typing_context, y, y0, e, e0, x, x0, M, m0, ld, n):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
@@ -395,7 +395,7 @@ def back_and_update_rows(y, y0, e, e0, x, x0, M, m0, ld, n, width):
 def _dot_block(n_rows: int, n_vectors: int):
     """out[o0 + q*o_next + r] = M[m0 + r*ld : +width] . x[x0 + q*x_next : +width], r < n_rows, q < n_vectors."""
 
-    @intrinsic
+    @intrinsic(plain_simd.dot_block(n_rows, n_vectors))
     def block(typing_context, out, o0, o_next, M, m0, ld, x, x0, x_next, width):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])

@@ -17,6 +17,7 @@ SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py
 # what kernels may use beside each other: decorators, vector intrinsics, and the constants and tuples that they share
 FOR_KERNELS = {
     "corpora.jit", "corpora.llvm", "corpora.local_callees", "corpora.simd", "corpora.bytes_simd",
+    "corpora.plain", "corpora.plain_simd", "corpora.plain_bytes", "w2v.plain_rows",
     "rnnlm.config", "rnnlm.arrays", "rnnlm.ngram.trie",
 }  # fmt: skip
 DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
@@ -69,7 +70,7 @@ def at_import_time(module: str) -> set[str]:
 
 def has_kernels(module: str) -> bool:
     return any(
-        isinstance(decorator, ast.Name) and decorator.id in DECORATORS
+        isinstance(name := getattr(decorator, "func", decorator), ast.Name) and name.id in DECORATORS
         for node in ast.walk(tree_of(module))
         if isinstance(node, ast.FunctionDef)
         for decorator in node.decorator_list
@@ -108,7 +109,8 @@ def test_kernels_use_arrays_intrinsics_and_each_other_only(module):
 
 @every_module
 def test_only_modules_with_kernels_import_the_compiler(module):
-    if module not in {"corpora.jit", "corpora.llvm", "corpora.local_callees"} and module not in WITH_KERNELS:
+    compiler = {"corpora.jit", "corpora.llvm", "corpora.local_callees", "corpora.plain"}
+    if module not in compiler and module not in WITH_KERNELS:
         assert not {name.split(".")[0] for name in at_import_time(module)} & {"numba", "llvmlite"}
 
 

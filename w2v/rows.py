@@ -11,12 +11,13 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from corpora import llvm
 from corpora.jit import kernel
 from corpora.llvm import I32, I64
+from corpora.plain import intrinsic
 from corpora.simd import lanes_of, scalar
+from w2v import plain_rows
 
 _LINE = 16  # float32 in a line of the cache; of float64, the next line comes along
 _FIRST_LEVEL = 5 << 10  # elements that stay in the first cache level beside others
@@ -29,7 +30,7 @@ def _dots(n_x: int, n_z: int, adds: bool):
     Of the columns from ``column`` on, so many vectors.  ``adds``: += in the place of =.
     """
 
-    @intrinsic
+    @intrinsic(plain_rows.dots(n_x, n_z, adds))
     def tile(typing_context, x, x_rows, x0, z, z_rows, z0, column, n_vectors, out, o0, o_next):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
@@ -131,7 +132,7 @@ def products(x, x_rows, x0, n_x, z, z_rows, z0, n_z, width, out, o0, o_next):
         left -= size
 
 
-@intrinsic
+@intrinsic(plain_rows.dots_of_pairs(TILE))
 def _dots_of_pairs(typing_context, x, x_rows, x0, z, z_rows, z0, width, out, o0):
     def code(context, builder, signature, args):
         vector, lanes = llvm.vector(signature.args[0])
@@ -169,7 +170,7 @@ def _sum_block(n_vectors: int):
     """y[y0:] = base[b0:] + sum_{t<n} c[c0 + t*step] * m[rows[r0 + t] + column:], ``n_vectors`` vectors wide."""
     chains = 2 if n_vectors < 6 else 1  # enough fused multiply-adds in flight to hide their latency
 
-    @intrinsic
+    @intrinsic(plain_rows.sum_block(n_vectors))
     def block(typing_context, y, y0, base, b0, c, c0, step, m, rows, r0, n, column):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
@@ -269,7 +270,7 @@ WIDE = 13  # vectors: of longer rows two are summed at once, ``TWO`` vectors at 
 TWO = 6  # two rows of 6 sums, two factors and a part of a row are what 16 registers can hold
 
 
-@intrinsic
+@intrinsic(plain_rows.two_sums(TWO))
 def _two_sums(typing_context, y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column):
     def code(context, builder, signature, args):
         vector, lanes = llvm.vector(signature.args[0])
@@ -351,7 +352,7 @@ def add_rows(y, y0, c, c0, step, m, rows, r0, n, width):
 def _exchange_block(n_vectors: int):
     """y[y0 + column:] += sum_{t<n} c[c0 + t] * row t, and row t += c[c0 + t] * x[x0 + column:], with the old rows."""
 
-    @intrinsic
+    @intrinsic(plain_rows.exchange_block(n_vectors))
     def block(typing_context, y, y0, x, x0, c, c0, m, rows, r0, n, column):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
@@ -408,7 +409,7 @@ def exchange_rows(y, y0, x, x0, c, c0, m, rows, r0, n, width):
         left -= size
 
 
-@intrinsic
+@intrinsic(plain_rows.clear_vector)
 def _clear_vector(typing_context, y, y0):
     def code(context, builder, signature, args):
         vector, lanes = llvm.vector(signature.args[0])
@@ -418,7 +419,7 @@ def _clear_vector(typing_context, y, y0):
     return types.void(y, types.int64), code
 
 
-@intrinsic
+@intrinsic(plain_rows.add_vector)
 def _add_vector(typing_context, y, y0, x, x0):
     def code(context, builder, signature, args):
         vector, _ = llvm.vector(signature.args[0])
@@ -430,7 +431,7 @@ def _add_vector(typing_context, y, y0, x, x0):
     return types.void(y, types.int64, x, types.int64), code
 
 
-@intrinsic
+@intrinsic(plain_rows.prefetch)
 def _prefetch(typing_context, m, place):
     def code(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
@@ -444,7 +445,7 @@ def _prefetch(typing_context, m, place):
     return types.void(m, types.int64), code
 
 
-@intrinsic
+@intrinsic(plain_rows.scale_tile(TILE))
 def _scale_tile(typing_context, y, y0, a, b, k):
     def code(context, builder, signature, args):
         vector = ir.VectorType(llvm.element(signature.args[0])[0], TILE)

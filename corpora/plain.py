@@ -1,0 +1,110 @@
+"""Kernels as plain Python, for NUMBA_DISABLE_JIT=1: to step through, and to measure which lines tests reach.
+
+What compiled code does and Python does not is made up for where a kernel is entered: numbers are NumPy's, so that
+they have 64 bits and wrap around; elements of narrower integers are read as wide ones; nothing is said of overflow.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from numba import config
+from numba import extending as numba
+
+DISABLED = bool(config.DISABLE_JIT)
+
+
+def intrinsic(twin: Callable):
+    """Numba's ``intrinsic`` with a twin, which does the same to arrays and NumPy's scalars and is used without JIT.
+
+    The twin stays at hand as ``plain``.
+    """
+
+    def choose(definition):
+        if DISABLED:
+            return twin
+        made = numba.intrinsic(definition)
+        made.plain = twin
+        return made
+
+    return choose
+
+
+class Widened(np.ndarray):
+    """Integers below 64 bits: as operands they are extended, as in compiled code."""
+
+    def __getitem__(self, at):
+        """An element as a Python integer, if it is unsigned, so that the other operand decides; else as an int64."""
+        value = super().__getitem__(at)
+        if not isinstance(value, np.integer):
+            return value
+        return int(value) if self.dtype.kind == "u" else np.int64(value)
+
+
+def flat(a: np.ndarray) -> np.ndarray:
+    """What a kernel sees at an array's address: its elements in the order of memory."""
+    if not a.flags.c_contiguous:
+        raise ValueError("a kernel takes the address of an array that is not contiguous")
+    return a if a.ndim == 1 else a.reshape(-1)
+
+
+def _array_argument(a):
+    return a.view(Widened) if a.dtype.kind in "iu" and a.dtype.itemsize < 8 else a
+
+
+def _tuple_argument(values):
+    return _tuple_of(type(values), map(_argument, values))
+
+
+def _tuple_of(kind, values):
+    return kind._make(values) if hasattr(kind, "_make") else kind(values)
+
+
+_ARGUMENTS = {
+    int: lambda x: np.int64(x) if x < 1 << 63 else np.uint64(x),
+    float: np.float64,
+    np.ndarray: _array_argument,
+    np.memmap: lambda a: _array_argument(a.view(np.ndarray)),
+    tuple: _tuple_argument,
+    **dict.fromkeys((np.int8, np.int16, np.int32), np.int64),
+    **dict.fromkeys((np.uint8, np.uint16, np.uint32), np.uint64),
+}
+
+
+def _argument(value):
+    make = _ARGUMENTS.get(type(value))
+    if make is None:
+        return _tuple_argument(value) if isinstance(value, tuple) else value
+    return make(value)
+
+
+def _result(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Widened):
+        return value.view(np.ndarray)
+    return _tuple_of(type(value), map(_result, value)) if isinstance(value, tuple) else value
+
+
+_entered = threading.local()
+
+
+def plain_kernel(function):
+    """The function with arguments and results as if it were compiled."""
+
+    @functools.wraps(function)
+    def run(*args):
+        args = map(_argument, args)
+        if getattr(_entered, "inside", False):
+            return function(*args)
+        _entered.inside = True
+        try:
+            with np.errstate(all="ignore"):
+                return _result(function(*args))
+        finally:
+            _entered.inside = False
+
+    return run
