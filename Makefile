@@ -36,7 +36,7 @@ bench: install
 findings:
 	@PYTHON="$(PYTHON)" sh findings/run.sh
 
-# Numba's cache does not see a change in a function that a cached function of another module calls
+# compiled code is kept for one state of the source (corpora/code_cache.py); this removes what other states left
 clean-cache:
 	find corpora rnnlm w2v tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 

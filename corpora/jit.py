@@ -15,6 +15,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import overload
 
+from corpora.code_cache import CodeCache
 from corpora.local_callees import LocalCallees
 from corpora.plain import DISABLED, intrinsic, plain_kernel
 
@@ -44,7 +45,14 @@ def _compiled(fastmath=False):
     """The decorator for one set of flags.  With NUMBA_DISABLE_JIT=1 kernels run as plain Python."""
     if DISABLED:
         return plain_kernel
-    return njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath, pipeline_class=LocalCallees)
+    compile = njit(nogil=True, error_model="numpy", fastmath=fastmath, pipeline_class=LocalCallees)
+
+    def decorate(function):
+        made = compile(function)
+        made._cache = CodeCache(function)
+        return made
+
+    return decorate
 
 
 kernel = _compiled(FASTMATH)

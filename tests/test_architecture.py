@@ -17,9 +17,10 @@ SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py
 # what kernels may use beside each other: decorators, vector intrinsics, and the constants and tuples that they share
 FOR_KERNELS = {
     "corpora.jit", "corpora.llvm", "corpora.local_callees", "corpora.simd", "corpora.bytes_simd",
-    "corpora.plain", "corpora.plain_simd", "corpora.plain_bytes", "w2v.plain_rows",
+    "corpora.plain", "corpora.plain_simd", "corpora.plain_bytes", "w2v.plain_rows", "corpora.code_cache",
     "rnnlm.config", "rnnlm.arrays", "rnnlm.ngram.trie",
 }  # fmt: skip
+COMPILER = {f"corpora.{name}" for name in ("jit", "llvm", "local_callees", "plain", "code_cache", "cache_place")}
 DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
 
 
@@ -109,8 +110,7 @@ def test_kernels_use_arrays_intrinsics_and_each_other_only(module):
 
 @every_module
 def test_only_modules_with_kernels_import_the_compiler(module):
-    compiler = {"corpora.jit", "corpora.llvm", "corpora.local_callees", "corpora.plain"}
-    if module not in compiler and module not in WITH_KERNELS:
+    if module not in COMPILER and module not in WITH_KERNELS:
         assert not {name.split(".")[0] for name in at_import_time(module)} & {"numba", "llvmlite"}
 
 
