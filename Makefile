@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 test-slow lint bench findings install clean-cache clean
+.PHONY: demo test test-avx2 test-slow test-plain coverage lint bench findings install clean-cache clean
 
 install: $(VENV)/.installed
 
@@ -24,6 +24,21 @@ test-avx2: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# kernels as plain Python
+PLAIN := $(addprefix tests/corpora/test_,$(addsuffix .py,bytes_simd jit simd stream tables vocab)) \
+	$(addprefix tests/rnnlm/test_,$(addsuffix .py,cache dynamic exact gradients initial io_arpa mixture model \
+		ngram_build ngram_counts ngram_countfiles ngram_estimate ngram_model ngram_prune ngram_reference online trainer)) \
+	$(addprefix tests/w2v/test_,$(addsuffix .py,cluster io_binary io_text kernels phrases rows sampling shards trainer))
+
+test-plain: install
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow and not compiled" -n auto --dist worksteal $(PLAIN)
+
+# how much of the kernels these tests reach
+coverage: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "coverage>=7.6"
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run --source corpora,rnnlm,w2v -m pytest -m "not slow and not compiled" $(PLAIN)
+	$(BIN)/python -m tests.kernel_coverage
 
 lint: install
 	$(BIN)/ruff check .

@@ -37,7 +37,10 @@ class Widened(np.ndarray):
     """Integers below 64 bits: as operands they are extended, as in compiled code."""
 
     def __getitem__(self, at):
-        """An element as a Python integer, if it is unsigned, so that the other operand decides; else as an int64."""
+        """An element as a Python integer, if it is unsigned, so that the other operand decides; else as an int64.
+
+        Two unsigned elements do not wrap around, which in compiled code happens below 0 and beyond 64 bits.
+        """
         value = super().__getitem__(at)
         if not isinstance(value, np.integer):
             return value

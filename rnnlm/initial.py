@@ -64,7 +64,7 @@ def _glibc_fill(ring, position, out):
     """out = the next numbers of glibc's additive feedback generator, r[i] = r[i-3] + r[i-31] mod 2^32, halved."""
     for i in range(out.size):
         j = position % 31
-        ring[j] = np.uint32(ring[j] + ring[(position - 3) % 31])
+        ring[j] = np.uint32((ring[j] + ring[(position - 3) % 31]) & np.uint64(0xFFFFFFFF))
         out[i] = np.int64(ring[j] >> np.uint32(1))
         position += 1
     return position

@@ -30,6 +30,15 @@ def _cache_directory() -> str:
 os.environ.setdefault("NUMBA_CACHE_DIR", _cache_directory())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without the compiler, what needs it is skipped: it is too slow, or about compiled code."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        skip = pytest.mark.skip(reason="needs compiled code, which NUMBA_DISABLE_JIT=1 forbids")
+        for item in items:
+            if "compiled" in item.keywords:
+                item.add_marker(skip)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Names of tests are the same in every process that collects them: compressed data can hold the time of day."""
     if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):

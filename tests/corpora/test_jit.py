@@ -26,6 +26,7 @@ LIMITS = {"float32": (-87.0, 88.0), "float64": (-700.0, 700.0)}
 PROMISED = {"float32": 2e-7, "float64": 4e-16}
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("span", [1.0, 1e-3, 1e-9])
 def test_the_relative_error_of_exp_is_as_small_as_promised(dtype, span):
@@ -78,6 +79,7 @@ def test_nan_stays_nan_alone_and_among_numbers(dtype, n):
         assert np.isfinite(np.delete(mine, at)).all()
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_exp_never_falls_where_its_argument_grows(dtype):
     # a step of at least the promised error, so that rounding cannot turn the order
@@ -114,6 +116,7 @@ def floats(first, last, step=1):
     return np.arange(*ends, step, dtype=np.uint32).view("float32")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "x",
     [

@@ -191,6 +191,7 @@ def test_the_vocabulary_is_that_of_word2vec(golden):
         assert written.getvalue() == (golden / "word2vec" / "vocab.txt").read_bytes()
 
 
+@pytest.mark.compiled
 def test_growing_tables_and_long_words_keep_every_word(tmp_path):
     # 60,000 types from 1 to 40 bytes: records, slots and arena grow several times, in every thread
     numbers = np.random.default_rng(1).integers(0, 60_000, 300_000).tolist()
@@ -209,6 +210,7 @@ def test_growing_tables_and_long_words_keep_every_word(tmp_path):
     assert again.ids.tolist() == streams[0].ids.tolist()
 
 
+@pytest.mark.compiled
 def test_a_token_of_100_kb_and_a_line_of_a_million_words(tmp_path):
     token = os.urandom(75_000).translate(bytes(range(33, 256)) + bytes(range(128, 161)))[:50_000] * 2
     text = b"a " * 1_000_000 + token + b" " + token[:-1] + b"b " + token
@@ -343,6 +345,7 @@ def need(path: Path) -> str:
     return str(path)
 
 
+@pytest.mark.compiled
 def test_ptb_has_its_published_size():
     with encode([need(DATA / "ptb" / "ptb.train.txt")], WHITESPACE) as train:
         # Mikolov et al. (2010): 10,000 words; with one </s> a line 929,589 tokens

@@ -167,6 +167,7 @@ def test_codes_and_nodes_are_those_of_word2vec(name):
     assert paths([int(row[0]) for row in rows]) == [([int(node) for node in row[2:]], row[1]) for row in rows]
 
 
+@pytest.mark.compiled
 def test_a_large_tree_keeps_its_types():
     counts = np.maximum(1, 1e7 / np.arange(1, 200_001)).astype(np.int64)
     tree = huffman(counts)

@@ -109,6 +109,7 @@ def printed(golden, name):
     return re.findall(r"Alpha: ([\d.]+).*?TRAIN entropy: ([\d.]+).*?VALID entropy: ([\d.]+)", log)
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in OPTION_SETS]
 )

@@ -120,6 +120,7 @@ def test_float32_parameters_are_the_rounded_float64_ones():
         np.testing.assert_array_equal(values, initial_params(CONFIG, 50, np.random.default_rng(1))[name].astype("f4"))
 
 
+@pytest.mark.compiled
 def test_a_matrix_that_is_drawn_in_parts_has_no_repetition():
     # more than 2^22 elements are drawn a part at a time
     params = initial_params(ModelConfig(hidden=64, classes=1), 70_000, np.random.default_rng(1))

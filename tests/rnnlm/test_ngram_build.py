@@ -43,6 +43,7 @@ def check(trie: Trie, orders: list[dict]) -> None:
         assert trie.n_ngrams(n) == len(ngrams)
 
 
+@pytest.mark.compiled
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), n_words=st.integers(1, 40), order=st.integers(1, 9),
@@ -54,6 +55,7 @@ def test_any_order_of_ngrams_gives_the_trie_of_them_and_their_missing_suffixes(s
     check(build_trie(arrays(orders, rng), n_words), orders)
 
 
+@pytest.mark.compiled
 def test_sorted_and_shuffled_ngrams_give_the_same_arrays():
     rng = np.random.default_rng(5)
     orders = closed_ngrams(rng, 300, 4, 3000, 0.5)

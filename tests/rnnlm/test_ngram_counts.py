@@ -98,6 +98,7 @@ def test_no_n_gram_crosses_a_gap():
     assert found == [{(START,): 1, (end,): 1, (a,): 1, (b,): 1}, {(a, START): 1, (end, b): 1}, {}]
 
 
+@pytest.mark.compiled
 def test_what_can_be_counted_with_ids_of_all_sizes():
     # 22 bits a word: two words a key instead of three
     n_words = (1 << 21) + 5
@@ -128,6 +129,7 @@ def small_pieces(monkeypatch):
     return set_sizes
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("records", [1, 5, 64])
 @pytest.mark.parametrize("order", [1, 2, 3, 6, 9])
 def test_shards_threads_batches_and_files_give_the_same_arrays(order, records, small_pieces, tmp_path):
@@ -144,6 +146,7 @@ def test_shards_threads_batches_and_files_give_the_same_arrays(order, records, s
     assert list(tmp_path.iterdir()) == []  # the files have no names
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(("n", "n_words"), [(5_000, 2), (20_000, 3), (20_000, 3_000)])
 def test_many_equal_and_many_different_records_in_a_shard(n, n_words):
     # runs of equal keys of all lengths: insertion, quick and radix sort

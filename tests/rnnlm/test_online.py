@@ -70,6 +70,7 @@ def test_every_schedule_learns_as_the_twin(schedule, independent, oov):
     assert_learns_as_the_twin(learner, three_epochs(oov))
 
 
+@pytest.mark.compiled
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),

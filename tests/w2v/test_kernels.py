@@ -195,6 +195,7 @@ def test_sentences_of_one_word_teach_nothing(objective, ids):
         np.testing.assert_array_equal(result[name], values)
 
 
+@pytest.mark.compiled
 @objectives
 def test_scratch_has_room_for_windows_that_are_full_on_both_sides(objective):
     # what lies around it is looked at by ``run``
