@@ -7,8 +7,10 @@ they have 64 bits and wrap around; elements of narrower integers are read as wid
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 from numba import config
@@ -92,11 +94,29 @@ def _result(value):
     return _tuple_of(type(value), map(_result, value)) if isinstance(value, tuple) else value
 
 
+def _as_in_c(function, of_arrays):
+    """A function of ``math`` that gives inf or nan where Python raises, and a float32 of a float32."""
+
+    def call(*values):
+        try:
+            result = np.float64(function(*values))
+        except (ValueError, OverflowError):
+            result = of_arrays(*map(np.float64, values))
+        return np.float32(result) if all(isinstance(value, np.float32) for value in values) else result
+
+    return call
+
+
+_CALLS = ("exp", "expm1", "log", "log10", "log1p", "log2", "pow", "sqrt")
+_MATH = SimpleNamespace(**vars(math) | {name: _as_in_c(getattr(math, name), getattr(np, name)) for name in _CALLS})
+
 _entered = threading.local()
 
 
 def plain_kernel(function):
     """The function with arguments and results as if it were compiled."""
+    if function.__globals__.get("math") is math:
+        function.__globals__["math"] = _MATH  # so that a debugger sees the function itself, not a copy with other names
 
     @functools.wraps(function)
     def run(*args):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.plain_simd import lanes_of
+from corpora.plain_simd import lanes_of, part
 
 
 def dots(n_x: int, n_z: int, adds: bool):
@@ -32,16 +32,16 @@ def dots_of_pairs(tile: int):
 
 
 def _dot(x, x0, z, z0, width):
-    return np.dot(x[x0 : x0 + width], z[z0 : z0 + width])
+    return np.dot(part(x, x0, width), part(z, z0, width))
 
 
 def sum_block(n_vectors: int):
     def block(y, y0, base, b0, c, c0, step, m, rows, r0, n, column):
         width = n_vectors * lanes_of(y)
-        total = base[b0 : b0 + width].copy()
+        total = part(base, b0, width).copy()
         for t in range(n):
-            total += c[c0 + t * step] * m[rows[r0 + t] + column :][:width]
-        y[y0 : y0 + width] = total
+            total += c[c0 + t * step] * part(m, rows[r0 + t] + column, width)
+        part(y, y0, width)[:] = total
 
     return block
 
@@ -49,13 +49,13 @@ def sum_block(n_vectors: int):
 def two_sums(n_vectors: int):
     def block(y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, m, rows, r0, n, column):
         width = n_vectors * lanes_of(y)
-        totals = [factor * base[start + column :][:width] for start, factor in ((b0, f0), (b1, f1))]
+        totals = [factor * part(base, start + column, width) for start, factor in ((b0, f0), (b1, f1))]
         for t in range(n):
-            row = m[rows[r0 + t] + column :][:width]
+            row = part(m, rows[r0 + t] + column, width)
             for total, first in zip(totals, (c0, c1), strict=True):
                 total += c[first + t * step] * row
         for total, start in zip(totals, (y0, y1), strict=True):
-            y[start + column :][:width] = total
+            part(y, start + column, width)[:] = total
 
     return block
 
@@ -63,21 +63,22 @@ def two_sums(n_vectors: int):
 def exchange_block(n_vectors: int):
     def block(y, y0, x, x0, c, c0, m, rows, r0, n, column):
         width = n_vectors * lanes_of(y)
-        total, part = y[y0 + column :][:width], x[x0 + column :][:width]
+        total, ours = part(y, y0 + column, width), part(x, x0 + column, width)
         for t in range(n):
-            row = m[rows[r0 + t] + column :][:width]
+            row = part(m, rows[r0 + t] + column, width)
             total += c[c0 + t] * row
-            row += c[c0 + t] * part
+            row += c[c0 + t] * ours
 
     return block
 
 
 def clear_vector(y, y0):
-    y[y0 : y0 + lanes_of(y)] = 0
+    part(y, y0, lanes_of(y))[:] = 0
 
 
 def add_vector(y, y0, x, x0):
-    y[y0 : y0 + lanes_of(y)] += x[x0 : x0 + lanes_of(y)]
+    y = part(y, y0, lanes_of(y))
+    y += part(x, x0, y.size)
 
 
 def prefetch(m, place):

@@ -28,6 +28,7 @@ def test_of_float64_they_are_pythons_math(function, reference, x):
     assert function(x).tolist() == [reference(value) for value in x.tolist()]
 
 
+@pytest.mark.compiled
 def test_of_float32_they_are_the_c_librarys_float_functions():
     path = ctypes.util.find_library("m")
     if path is None:

@@ -164,7 +164,6 @@ def _before(a, i):
     return load(pointer(a[3:]), i)
 
 
-@pytest.mark.compiled
 def test_a_negative_position_lies_before_and_does_not_wrap_around():
     assert _before(np.arange(10.0), -2) == 1.0
 
