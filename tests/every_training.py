@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
+import os
+import pickle
 import pkgutil
 import shlex
 import signal
@@ -115,6 +117,8 @@ def load_inner_kernels() -> None:
     """Load each compiled function that the cache has, those that others call among them."""
     from numba.core.dispatcher import Dispatcher
 
+    from corpora.code_cache import _MAGIC
+
     found = {}
     for package in ("corpora", "rnnlm", "w2v"):
         for module in pkgutil.walk_packages([str(ROOT / package)], package + "."):
@@ -125,7 +129,9 @@ def load_inner_kernels() -> None:
     loaded = 0
     for name in sorted(found, reverse=True):
         kernel = found[name]
-        for signature, *_ in kernel._cache._cache_file._load_index():
+        module = Path(kernel.py_func.__code__.co_filename).stem
+        for path in Path(kernel._cache.cache_path).glob(f"{module}.{kernel.py_func.__qualname__}.*.nbc"):
+            signature, _ = pickle.loads(path.read_bytes()[len(_MAGIC) + 4 :])
             kernel.compile(signature)
             loaded += 1
         assert not kernel.stats.cache_misses, name
@@ -133,8 +139,6 @@ def load_inner_kernels() -> None:
 
 
 def main(folder: str, *flags: str) -> None:
-    import os
-
     os.chdir(folder)
     if "--inner-first" in flags:
         load_inner_kernels()
