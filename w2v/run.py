@@ -117,6 +117,7 @@ class Run:
                 except BaseException:  # the log's disk is full, or nobody reads standard output any more
                     self._leave()
                     raise
+            self._stop_if_asked()  # in the moment since the last epoch's end
         try:
             self._save()
         except BaseException:  # Ctrl-C, or the disk is full: all that was learnt is still there
@@ -242,12 +243,16 @@ class Run:
         if self._failure is not None:
             self._leave()
             raise self._failure
-        if self._interrupt.number is not None:
-            self._leave()
-            number = self._interrupt.number
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        self._stop_if_asked()
         if self._is_due(time.monotonic()):
             self._try_checkpoint()
+
+    def _stop_if_asked(self) -> None:
+        """Save the state and raise what the signal that came asks for; nothing where none came."""
+        number = self._interrupt.number
+        if number is not None:
+            self._leave()
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     def _require_numbers(self, loss: float) -> None:
         if not math.isfinite(loss):

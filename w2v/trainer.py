@@ -60,9 +60,9 @@ class Trainer:
     """Trains matrices in place.
 
     ids (n,) int32: 0 a sentence end, -1 a word outside the vocabulary; in memory or mapped.  counts (V,) int64.
-    ``on_tick(trainer)`` is called a few times a second; where it returns True the threads finish the shards
-    that they have, and ``at_rest(trainer)`` is called, with matrices and progress that fit.  What they raise
-    passes through, when all threads are at rest.
+    ``on_tick(trainer)`` is called a few times a second, and when an epoch's last shard is learnt; where it returns
+    True the threads finish the shards that they have, and ``at_rest(trainer)`` is called, with matrices and progress
+    that fit.  What they raise passes through, when all threads are at rest.
     """
 
     def __init__(
@@ -137,6 +137,8 @@ class Trainer:
                 self._in_lanes()
             else:
                 self._in_threads()
+            if self.on_tick(self):  # an epoch may be over before its first tick
+                self.at_rest(self)
             seconds = progress.seconds + time.perf_counter() - self._started
             report = EpochReport(
                 epoch=progress.epoch,
