@@ -18,6 +18,18 @@ class Interrupt:
     """``number``: the signal that asks to stop, None: none did."""
 
     number: int | None = None
+    raises: bool = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within this block, which must leave nothing half done, a signal that was noted raises KeyboardInterrupt."""
+        self.raises = True
+        try:
+            if self.number is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self.raises = False
 
 
 @contextmanager
@@ -32,6 +44,8 @@ def polite_interrupt() -> Iterator[Interrupt]:
         if number == signal.SIGINT and interrupt.number is not None:
             raise KeyboardInterrupt
         interrupt.number = number
+        if interrupt.raises:
+            raise KeyboardInterrupt
 
     before = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):

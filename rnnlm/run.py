@@ -137,7 +137,7 @@ class Run:
     def _trainer(self, model: RecurrentLM) -> Trainer:
         return Trainer(
             model, self.train_config, self.texts.train, self.texts.valid,
-            on_chunk=self._on_chunk, keep=self._keep, recall=self._recall,
+            on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 
     def _fingerprint(self) -> dict:
@@ -254,6 +254,15 @@ class Run:
             if before // self.snapshot_words < self._shown_words // self.snapshot_words:
                 self._clear_bar()
                 self.show(self._snapshot())
+
+    @contextmanager
+    def _validating(self) -> Iterator[None]:
+        """A long validation text does not keep a signal waiting: the epoch is validated by whoever goes on."""
+        try:
+            with self._interrupt.at_once():
+                yield
+        except KeyboardInterrupt:
+            self._stop(self._interrupt.number)
 
     def _stop(self, number: int) -> None:
         self._clear_bar()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +16,9 @@ from rnnlm.arrays import CONTEXT_START, Scratch, Shape, State
 from rnnlm.config import TrainConfig
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
-CHUNK = 10_000  # words between two looks at the clock; part of the result, as blocks of updates end there
+CHUNK = 10_000  # words between two looks at the clock, at most; part of the result, as blocks of updates end there
+_PARTS = (1, 10, 100, 1000)  # of a chunk
+_MOST_WORK = 6e9  # multiplications until the next look: a second or two
 LOG2_E = math.log2(math.e)
 
 
@@ -61,8 +65,9 @@ class Trainer:
 
     ``train`` (n,) and ``valid`` (m,) int32, -1 for words outside the vocabulary; ``valid`` None: no schedule, every
     epoch is kept.  ``keep()`` is called when the weights are the best so far, ``recall()`` must bring them back; by
-    default they are copied in memory.  ``on_chunk(trainer)`` is called every 10,000 words; what it raises passes
-    through, with the model and ``progress`` in a state that ``checkpoint`` can save.
+    default they are copied in memory.  ``on_chunk(trainer)`` is called every 10,000 words, of large networks more
+    often; what it raises passes through, with the model and ``progress`` in a state that ``checkpoint`` can save.
+    So does what ``validating()``, a context in which the validation text is scored, raises.
     """
 
     def __init__(
@@ -75,7 +80,9 @@ class Trainer:
         on_chunk: Callable[[Trainer], None] | None = None,
         keep: Callable[[], None] | None = None,
         recall: Callable[[], None] | None = None,
+        validating: Callable[[], AbstractContextManager] = nullcontext,
     ):
+        self.validating = validating
         self.model, self.config, self.train, self.valid = model, config, train, valid
         self.on_chunk = on_chunk or (lambda trainer: None)
         self._copy = None
@@ -122,7 +129,22 @@ class Trainer:
 
     def next_stop(self, position: int) -> int:
         """The position at which ``on_chunk`` is called next; always beyond ``position``."""
-        return position + CHUNK
+        return (position // self._step + 1) * self._step
+
+    @cached_property
+    def _step(self) -> int:
+        """Words from one look at the clock to the next: a signal waits for it.
+
+        It follows from the network, not from the time: the same training has the same stops everywhere.
+        """
+        config, sizes, counts = self.model.config, np.diff(self.model.class_start), self.model.vocab.counts
+        hidden, below = config.hidden, config.compression or config.hidden
+        outputs = config.classes + float(sizes[self.model.class_of_word] @ counts) / max(1, int(counts.sum()))
+        steps = 1 + 2 * (self.config.bptt + self.config.bptt_block) / self.config.bptt_block
+        work = hidden * hidden * steps + 3 * below * (outputs + hidden * (config.compression > 0))
+        most = _MOST_WORK / 4 if self.exact else _MOST_WORK
+        parts = next((n for n in _PARTS if work * CHUNK <= n * most), _PARTS[-1])
+        return max(1, CHUNK // parts)
 
     def learn(self, ids: np.ndarray) -> None:
         """Learn from the next words and add their log probability to the epoch's."""
@@ -181,7 +203,8 @@ class Trainer:
         seconds = progress.seconds + time.perf_counter() - self.started
         train_entropy, alpha, kept, valid_entropy = self.train_entropy, progress.alpha, True, None
         if self.valid is not None:
-            log10_prob, n, state = self.validate()
+            with self.validating():
+                log10_prob, n, state = self.validate()
             if not math.isfinite(log10_prob):
                 raise Diverged(f"training diverged in epoch {progress.epoch}: lower --alpha ({config.alpha:g})")
             valid_entropy = -log10_prob / math.log10(2) / max(1, n)

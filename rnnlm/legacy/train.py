@@ -116,13 +116,14 @@ def _create(options: Options, config: ModelConfig, text: TokenStream) -> Recurre
 
 
 class _Trainer(Trainer):
-    """Stops where 0.4b prints or saves: one word before every multiple."""
+    """Stops where 0.4b prints or saves, one word before every multiple, as well."""
 
     save_every = 0
 
     def next_stop(self, position: int) -> int:
         counter = position + 1
-        return min((counter // n + 1) * n - 1 for n in (SHOW_EVERY, self.save_every) if n > 0)
+        stops = ((counter // n + 1) * n - 1 for n in (SHOW_EVERY, self.save_every) if n > 0)
+        return min(super().next_stop(position), *stops)
 
 
 @dataclass

@@ -35,7 +35,7 @@ def small_run(vocab=None, n_train=230, model=None, **options):
     training = TrainConfig(max_epochs=options.pop("epochs", 3), min_improvement=0.001, alpha=options.pop("alpha", 0.1))
     config = ModelConfig(**{"hidden": 5, "classes": 4, "dtype": "float64"} | (model or {}))
     options = {"say": lambda line: None, "show": lambda text: None} | options
-    return Run("m", config, training, texts, **options)
+    return Run(options.pop("output", "m"), config, training, texts, **options)
 
 
 # ---- what is checked before time is spent
@@ -188,6 +188,28 @@ def test_snapshots_come_at_the_first_stop_after_so_many_words(words, expected):
         title, *lines = text.splitlines()
         assert title.startswith("--- epoch ")
         assert set(" ".join(lines).split()) <= {word.decode() for word in small_vocab().words}
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_signal_does_not_wait_for_a_long_validation_text(monkeypatch, epoch):
+    list(small_run(output="whole").epochs())
+    validate = trainer_module.Trainer.validate
+
+    def is_stopped(trainer):
+        if trainer.progress.epoch == epoch:
+            signal.raise_signal(signal.SIGINT)
+        return validate(trainer)
+
+    said = []
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module.Trainer, "validate", is_stopped)
+        with pytest.raises(KeyboardInterrupt):
+            list(small_run(say=said.append).epochs())
+    assert said[-1] == "stopped; the same command goes on from m.checkpoint"
+    assert [report.epoch for report in small_run().epochs()] == [*range(epoch, 3)]
+    mine, theirs = library.load("m"), library.load("whole")
+    for name, values in theirs.params.items():
+        np.testing.assert_array_equal(mine.params[name], values)
 
 
 # ---- the system

@@ -181,6 +181,22 @@ def test_on_chunk_is_called_before_each_chunk_and_at_the_end_of_the_epoch():
     assert positions == [(epoch, at) for epoch in range(2) for at in (0, 50, 100, 150, 200, 230)]
 
 
+@pytest.mark.parametrize("compatible", [False, True])
+def test_of_a_large_network_on_chunk_is_called_more_often_and_nothing_else_changes(monkeypatch, compatible):
+    config = TrainConfig(max_epochs=2, bptt_block=5, compatible=compatible)
+    whole = make_trainer(config=config)
+    fit(whole)
+    monkeypatch.setattr(trainer_module, "_MOST_WORK", 2000.0)  # H = 5, C = 4: some 235 multiplications a word
+    positions = []
+    trainer = make_trainer(config=config, on_chunk=lambda t: positions.append(t.progress.position))
+    fit(trainer)
+    step = 1 if compatible else 5  # 0.4b's order of operations is slower
+    assert positions == [*range(0, 230 + step, step)] * 2
+    for name, mine, theirs in zip(State._fields, trainer.state, whole.state, strict=True):
+        np.testing.assert_array_equal(mine, theirs, err_msg=name)
+    assert_same_weights(weights_of(trainer.model), weights_of(whole.model))
+
+
 class Stopped(Exception):
     pass
 
