@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from corpora.errors import CorpusError
+from corpora.interrupts import heard_in_callbacks
 from corpora.tokenize import TOKENIZERS
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -31,7 +32,7 @@ def run(group: click.Group, argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` (default: the process's arguments) calls; the exit code."""
     _fill_missing_streams()
     try:
-        with _unwinding_when_terminated():
+        with _unwinding_when_terminated(), heard_in_callbacks():
             code = _invoke(group, list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here, where its errors can still be told
         return code

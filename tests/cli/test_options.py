@@ -1,7 +1,11 @@
 """From errors to one line and an exit code: the wrapper that every command runs in."""
 
+import ctypes
 import errno
+import os
 import signal
+import sys
+import time
 
 import click
 import pytest
@@ -72,6 +76,47 @@ def test_a_bug_is_not_hidden(capsys):
 
 def test_ctrl_c_is_one_line_and_130(capsys):
     assert run(raising(KeyboardInterrupt()), capsys) == (130, "", "Interrupted.\n")
+
+
+def in_a_callback(number):
+    """The signal arrives while C calls Python, as LLVM does at the end of a compilation: what is raised is dropped."""
+    ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(number))()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_ctrl_c_in_a_callback_of_compiled_code_is_not_lost(capsys, fails):
+    def action(context):
+        in_a_callback(signal.SIGINT)
+        if fails:
+            raise RuntimeError("no compiled object yet")
+        for _ in range(200):
+            time.sleep(0.05)
+
+    assert run(action, capsys) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_sigterm_in_a_callback_of_compiled_code_is_not_lost(capsys):
+    def action(context):
+        in_a_callback(signal.SIGTERM)
+        raise RuntimeError("no compiled object yet")
+
+    with pytest.raises(SystemExit) as ended:
+        run(action, capsys)
+    assert ended.value.code == 143
+
+
+def test_other_errors_in_callbacks_are_reported_as_ever(capsys):
+    def action(context):
+        ctypes.CFUNCTYPE(None)(lambda: 1 / 0)()
+        raise CorpusError("a.txt: no words")
+
+    reported = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda unraisable: reported.append(unraisable.exc_type))
+        assert run(action, capsys) == (1, "", "Error: a.txt: no words\n")
+        assert sys.unraisablehook.__name__ == "<lambda>"
+    assert reported == [ZeroDivisionError]
 
 
 def test_a_closed_pipe_is_silent(capsys):
