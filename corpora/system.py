@@ -66,6 +66,15 @@ def available_memory() -> int | None:
     return min(known, default=None)
 
 
+def resident_memory() -> int | None:
+    """Bytes of memory that this process has now, None where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
 def _left_in_machine() -> int | None:
     free = _entry("/proc/meminfo", "MemAvailable:")
     if free is not None:

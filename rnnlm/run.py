@@ -21,9 +21,10 @@ import numpy as np
 from corpora import resumable
 from corpora.checks import all_finite
 from corpora.errors import CorpusError, FormatError
+from corpora.mapping import mapping_of
 from corpora.progress import bar
 from corpora.resumable import checkpoint_of
-from corpora.system import available_memory, polite_interrupt, readable_size
+from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
@@ -31,7 +32,8 @@ from rnnlm.io import load, native, peek
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
-OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, scratch
+OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system does not say
+KERNELS = 30 << 20  # bytes: those of training are loaded later
 SNAPSHOT_WORDS = 40
 TIMES = ("seconds", "words_per_second")  # of an epoch's report
 # where an option is not called as its setting
@@ -103,17 +105,17 @@ class Run:
         config, n_words = self.model_config, len(self.texts.vocab)
         item = np.dtype(config.dtype).itemsize
         parameters = item * sum(int(np.prod(shape)) for shape in parameter_shapes(config, n_words).values())
-        # drawing them takes as much again, for a moment
-        ids = self.texts.train.nbytes + self.texts.valid.nbytes
-        need = 2 * parameters + ids + OVERHEAD
-        free = available_memory()
+        # drawing them takes as much again, for a moment; but direct connections, which are zeros, take it once
+        more = 2 * parameters - item * config.direct + KERNELS
+        ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
+        held, free = resident_memory(), available_memory()
         figure = f"{readable_size(parameters)} of parameters, {readable_size(ids)} of ids"
-        if free is not None and need > free:
+        if free is not None and more > free:
             raise CorpusError(
-                f"training needs about {readable_size(need)} of memory ({figure}), {readable_size(free)} are free: "
-                "lower --hidden, --direct or --max-vocab"
+                f"training needs about {readable_size(more)} more of memory ({figure}), "
+                f"{readable_size(free)} are free: lower --hidden, --direct or --max-vocab"
             )
-        self.say(f"memory: about {readable_size(need)} ({figure})")
+        self.say(f"memory: about {readable_size(more + (ids + OVERHEAD if held is None else held))} ({figure})")
 
     def _begin(self) -> Trainer:
         config, train = self.model_config, self.train_config

@@ -41,7 +41,11 @@ class Matrices:
 
     @staticmethod
     def bytes_needed(n_words: int, config: TrainConfig) -> int:
-        return sum(_used(config)) * n_words * padded(config.size) * np.dtype(config.dtype).itemsize
+        return sum(_used(config)) * Matrices.bytes_of_one(n_words, config)
+
+    @staticmethod
+    def bytes_of_one(n_words: int, config: TrainConfig) -> int:
+        return n_words * padded(config.size) * np.dtype(config.dtype).itemsize
 
     def vectors(self, size: int) -> np.ndarray:
         """(V, size) view of the words' vectors."""

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from corpora.mapping import mapping_of
 from corpora.vocab import WordList
 
 DTYPES = ("float32", "float64")
@@ -62,6 +63,12 @@ class WordVectors:
     def dim(self) -> int:
         """The number of dimensions, d."""
         return self.vectors.shape[1]
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """Of the vectors and the state, unless they are mapped from a file."""
+        arrays = (self.vectors, *self.state.values())
+        return sum(array.nbytes for array in arrays if mapping_of(array) is None)
 
     @property
     def norms(self) -> np.ndarray:

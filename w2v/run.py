@@ -23,17 +23,19 @@ from corpora.errors import CorpusError, FormatError
 from corpora.files import STDOUT, replace_file
 from corpora.progress import bar
 from corpora.resumable import checkpoint_of
-from corpora.system import available_memory, polite_interrupt, readable_size
+from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
 from w2v import io, start
 from w2v.checkpoint import Checkpoint, Settings, sums
 from w2v.config import TrainConfig
 from w2v.log import EPOCH, PROGRESS, Log
 from w2v.matrices import Matrices
+from w2v.memory import needed
 from w2v.model import WordVectors
 from w2v.texts import Text
 from w2v.trainer import EpochReport, Progress, Trainer
 
-OVERHEAD = 150 << 20  # bytes: Python, the compiled kernels, tables
+OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system does not say
+KERNELS = 30 << 20  # bytes: those of training are loaded later
 LOG_SECONDS = 10.0  # between two lines of progress in the log
 CLASS_ITERATIONS = 10  # of k-means, as word2vec.c
 TIMES = ("seconds", "words_per_second")  # of an epoch's report
@@ -129,16 +131,25 @@ class Run:
     # ---- beginning and going on
 
     def _require_memory(self) -> None:
-        matrices = Matrices.bytes_needed(len(self.text.vocab), self.config)
-        held = self.text.bytes_in_memory
-        free = available_memory()
-        figure = f"{readable_size(matrices)} of vectors, {readable_size(held)} of ids"
-        if free is not None and matrices + OVERHEAD > free:
+        text = self.text
+        need = needed(self.config, text.vocab.counts, text.ids.size, self.threads)
+        # vectors to train on are given back when they are copied, before the matrices beside them grow
+        older = 0 if self.initial is None else self.initial.bytes_in_memory
+        copied = need.vectors if older and self.initial.state else Matrices.bytes_of_one(len(text.vocab), self.config)
+        more = max(need.vectors + need.beside + KERNELS - older, copied)
+        held, free = resident_memory(), available_memory()
+        figure = (
+            f"{readable_size(need.vectors)} of vectors, {readable_size(need.beside)} of copies and tables, "
+            f"{readable_size(text.bytes_in_memory)} of ids"
+        )
+        if free is not None and more > free:
+            deterministic = "omit --deterministic, " if self.config.deterministic else ""
             raise CorpusError(
-                f"training needs about {readable_size(matrices + OVERHEAD)} more of memory ({figure}), "
-                f"{readable_size(free)} are free: lower --size or --max-vocab, or raise --min-count"
+                f"training needs about {readable_size(more)} more of memory ({figure}), "
+                f"{readable_size(free)} are free: {deterministic}lower --size or --max-vocab, or raise --min-count"
             )
-        self.say(f"memory: about {readable_size(matrices + held + OVERHEAD)} ({figure})")
+        total = more + (text.bytes_in_memory + OVERHEAD if held is None else held)
+        self.say(f"memory: about {readable_size(total)} ({figure})")
 
     def _begin(self) -> None:
         matrices, taken = start.create(self.config, self.text, self.initial)

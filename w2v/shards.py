@@ -26,8 +26,8 @@ _CHUNK_WORDS = 6  # words of the vocabulary there must be for each centre of a c
 _EXACT = 1 << 23  # drawn words of a shard, where every example has its own
 # words that are drawn for a chunk at least: with fewer, analogies lose (bench/RESULTS.md)
 DRAWN = {"skipgram": 20, "cbow": 24}
-_TABLE = 1 << 22  # places of the table of words to draw
-_OWN_NODES = 256  # nodes near the root, which every word changes, of which each thread has its own rows
+TABLE = 1 << 22  # places of the table of words to draw
+OWN_NODES = 256  # nodes near the root, which every word changes, of which each thread has its own rows
 _AHEAD = 64  # words beyond those of a shard that kernels look at
 
 
@@ -51,15 +51,9 @@ class Plan:
     def create(cls, config: TrainConfig, ids: np.ndarray, counts: np.ndarray) -> Plan:
         keep = keep_probabilities(counts, config.sample, int(counts.sum()))
         thresholds = np.minimum(keep * 2.0**32, 2.0**32 - 1).astype(np.uint32)
-        table = negative_table(counts, config.ns_exponent, _TABLE, config.seed) if config.negative else None
+        table = negative_table(counts, config.ns_exponent, TABLE, config.seed) if config.negative else None
         tree = huffman(counts) if config.hs else None
-        kind = config.architecture + ("-hs" if config.hs else "")
-        longest = LONGEST_OF_LANES[kind] if config.deterministic else LONGEST
-        if config.negative and config.negatives == "exact":
-            examples = 1 if config.architecture == "cbow" else config.mean_contexts
-            longest = min(longest, max(1, _EXACT // (examples * config.negative)))
-        length = min(max(ids.size // _SHARDS, SHORTEST), longest)
-        return cls(config, ids, length, thresholds, table, tree)
+        return cls(config, ids, length_of(config, ids.size), thresholds, table, tree)
 
     @property
     def n_shards(self) -> int:
@@ -81,18 +75,36 @@ class Plan:
 
     @property
     def chunk(self) -> int:
-        """Centre words that share their drawn words.
-
-        All products of a chunk are of the rows as they are when it begins.  Where it has too many pairs for the
-        words that there are, the sum of their gradients goes too far, to the point that training diverges.
-        """
-        window = 2 * self.config.window if self.config.fixed_window else self.config.window
-        return max(1, min(CHUNK, CHUNK * _CHUNK_WINDOW // window, len(self.thresholds) // _CHUNK_WORDS))
+        return chunk_of(self.config, len(self.thresholds))
 
     @property
     def n_drawn(self) -> int:
-        """Words that are drawn for a chunk."""
-        return max(DRAWN[self.config.architecture], -(-self.config.negative // TILE) * TILE)
+        return drawn_of(self.config)
+
+
+def length_of(config: TrainConfig, n_ids: int) -> int:
+    """Tokens of a shard, of a text of so many."""
+    kind = config.architecture + ("-hs" if config.hs else "")
+    longest = LONGEST_OF_LANES[kind] if config.deterministic else LONGEST
+    if config.negative and config.negatives == "exact":
+        examples = 1 if config.architecture == "cbow" else config.mean_contexts
+        longest = min(longest, max(1, _EXACT // (examples * config.negative)))
+    return min(max(n_ids // _SHARDS, SHORTEST), longest)
+
+
+def chunk_of(config: TrainConfig, n_words: int) -> int:
+    """Centre words that share their drawn words.
+
+    All products of a chunk are of the rows as they are when it begins.  Where it has too many pairs for the words that
+    there are, the sum of their gradients goes too far, to the point that training diverges.
+    """
+    window = 2 * config.window if config.fixed_window else config.window
+    return max(1, min(CHUNK, CHUNK * _CHUNK_WINDOW // window, n_words // _CHUNK_WORDS))
+
+
+def drawn_of(config: TrainConfig) -> int:
+    """Words that are drawn for a chunk."""
+    return max(DRAWN[config.architecture], -(-config.negative // TILE) * TILE)
 
 
 class Sampled(NamedTuple):
@@ -125,7 +137,7 @@ class Worker:
         if plan.tree is not None:
             longest = int(np.diff(plan.tree.offsets).max())
             self._tree_work = HierarchicalWork.create(longest, config.window, self.width, self.dtype)
-            n_own = 0 if threads == 1 else min(_OWN_NODES, len(plan.thresholds) - 1)
+            n_own = 0 if threads == 1 else min(OWN_NODES, len(plan.thresholds) - 1)
             self._own, self._own_before = (aligned_zeros((n_own, self.width), self.dtype) for _ in range(2))
 
     def sample(self, epoch: int, shard: int) -> Sampled:

@@ -167,7 +167,7 @@ def test_a_line_an_epoch_on_standard_output_and_notes_beside(w2v):
     lines = [line for line in err.splitlines() if not line.startswith("compiled in ")]
     assert re.fullmatch(r"vocabulary: \d+ words", lines[0])
     assert re.fullmatch(r"text: 2700 words and sentence ends, \d\.\d\d% not trained", lines[1])
-    assert re.fullmatch(r"memory: about \d+ MB \(.+ of vectors, .+ of ids\)", lines[2])
+    assert re.fullmatch(r"memory: about \d+ MB \(.+ of vectors, .+ of copies and tables, .+ of ids\)", lines[2])
     assert re.fullmatch(r"v: \d+ vectors of size 8, native", lines[3])
     assert len(lines) == 4
 

@@ -75,8 +75,8 @@ def test_paths_of_a_checkpoint_mean_the_same_everywhere(folder):
 
 def test_memory_is_told_before_it_is_taken(small_run, monkeypatch):
     said = []
-    monkeypatch.setattr(run_module, "available_memory", lambda: 100 << 20)
-    with pytest.raises(CorpusError, match=r"needs about \d+ MB more of memory .*, 105 MB are free: lower --size"):
+    monkeypatch.setattr(run_module, "available_memory", lambda: 30_000_000)
+    with pytest.raises(CorpusError, match=r"needs about \d+ MB more of memory .*, 30 MB are free: lower --size"):
         next(small_run(say=said.append).epochs())
     assert said == []
     monkeypatch.setattr(run_module, "available_memory", lambda: None)  # the system does not say
