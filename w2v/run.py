@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -122,7 +123,9 @@ class Run:
             self._stop_if_asked()  # in the moment since the last epoch's end
         try:
             self._save()
-        except BaseException:  # Ctrl-C, or the disk is full: all that was learnt is still there
+        except (CorpusError, OSError) as error:  # the disk is full
+            raise self._not_written(error) from error
+        except BaseException:  # Ctrl-C: all that was learnt is still there
             self._leave()
             raise
         if self.checkpoint is not None:
@@ -288,10 +291,48 @@ class Run:
 
     def _leave(self) -> None:
         """Save the state before the run ends early, where it has a place."""
+        place = self._keep_state()
+        if place is not None:
+            self._tell(f"stopped; {self._way_on(place)}")
+
+    def _keep_state(self) -> str | None:
+        """Save the state beside the output or, where the disk does not allow it, among temporary files; where it is."""
         if self.checkpoint is None:
-            return
-        self._save_checkpoint()
-        self._tell(f"stopped; the same command goes on from {self.checkpoint}")
+            return None
+        try:
+            self._save_checkpoint()
+            return self.checkpoint
+        except Diverged:
+            raise
+        except CorpusError as error:
+            folder = tempfile.mkdtemp(prefix="w2v-")
+            place = os.path.join(folder, os.path.basename(self.checkpoint))
+            try:
+                self._save_checkpoint(place)
+            except CorpusError:
+                os.rmdir(folder)
+                raise error from None
+            self._tell(f"Warning: {error}")
+            return place
+
+    def _way_on(self, place: str) -> str:
+        moved = "" if place == self.checkpoint else f"move {place} there: "
+        return f"{moved}the same command goes on from {self.checkpoint}"
+
+    def _not_written(self, error: CorpusError | OSError) -> CorpusError | OSError:
+        """What to say of an output that cannot be written when all is learnt."""
+        if isinstance(error, Diverged):
+            return error
+        try:
+            place = self._keep_state()
+        except CorpusError as refusal:
+            return CorpusError(f"{error}; neither can the state, and what was learnt is lost: {refusal}")
+        if place is None or isinstance(error, BrokenPipeError):
+            return error
+        moved = "" if place == self.checkpoint else f", move that to {self.checkpoint}"
+        return CorpusError(
+            f"{error}; {place} has all that was learnt: make room{moved}, and the same command writes it"
+        )
 
     def _try_checkpoint(self) -> None:
         """Save the state on the way: where that fails, training goes on."""
@@ -303,12 +344,13 @@ class Run:
             self._tell(f"Warning: {error}; training goes on without a new checkpoint")
         self._saved_at = time.monotonic()
 
-    def _save_checkpoint(self) -> None:
+    def _save_checkpoint(self, place: str | None = None) -> None:
+        """Save the state, in the checkpoint if no other ``place`` is given."""
         self._require_finite()
         progress = asdict(self.trainer.progress)
         progress["seconds"] += time.perf_counter() - self._epoch_began  # the trainer adds them when the epoch ends
         Checkpoint(
-            self.checkpoint, self.config, self.settings, self._vectors(), progress, self._history, self._sums
+            place or self.checkpoint, self.config, self.settings, self._vectors(), progress, self._history, self._sums
         ).save()  # fmt: skip
 
     @cached_property

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import tempfile
 from contextlib import contextmanager
 from itertools import count
 
@@ -262,12 +263,58 @@ def test_vectors_that_cannot_be_saved_at_the_end_are_in_the_checkpoint(w2v, unin
         patch.setattr(formats, "save", save_small)
         code, _, err = w2v(COMMAND)
     assert code == 1
-    assert err.splitlines()[-2:] == [
-        "stopped; the same command goes on from v.checkpoint",
-        "Error: v: cannot be written (No space left on device)",
-    ]
+    assert err.splitlines()[-1] == (
+        "Error: v: cannot be written (No space left on device); v.checkpoint has all that was learnt: make room, and "
+        "the same command writes it"
+    )
     assert w2v(COMMAND)[0] == 0
     assert_same_vectors("v", uninterrupted(""))
+
+
+@pytest.mark.parametrize("at_the_end", [True, False])
+def test_on_a_full_disk_the_state_goes_to_a_temporary_place(w2v, uninterrupted, tmp_path_factory, at_the_end):
+    elsewhere, save = tmp_path_factory.mktemp("elsewhere"), formats.save
+
+    def save_elsewhere(vectors, path, format):
+        if not str(path).startswith(str(elsewhere)):
+            raise CorpusError(f"{path}: cannot be written (No space left on device)")
+        save(vectors, path, format)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "save", save_elsewhere)
+        patch.setattr(tempfile, "tempdir", str(elsewhere))
+        if at_the_end:
+            code, _, err = w2v(COMMAND)
+        else:
+            with when_ticking(20, arrives(signal.SIGINT)):
+                code, _, err = w2v(COMMAND)
+    (place,) = elsewhere.rglob("v.checkpoint")
+    assert "Warning: v.checkpoint: cannot be written (No space left on device)" in err
+    if at_the_end:
+        assert code == 1
+        assert err.splitlines()[-1] == (
+            f"Error: v: cannot be written (No space left on device); {place} has all that was learnt: make room, "
+            "move that to v.checkpoint, and the same command writes it"
+        )
+    else:
+        assert code == 130
+        assert f"stopped; move {place} there: the same command goes on from v.checkpoint" in err
+    os.rename(place, "v.checkpoint")
+    assert w2v(COMMAND)[0] == 0
+    assert_same_vectors("v", uninterrupted(""))
+
+
+def test_where_nothing_can_be_written_the_output_is_named(w2v, monkeypatch):
+    def full(vectors, path, format):
+        raise CorpusError(f"{os.path.basename(path)}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(formats, "save", full)
+    code, _, err = w2v(COMMAND)
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        "Error: v: cannot be written (No space left on device); neither can the state, and what was learnt is lost: "
+        "v.checkpoint: cannot be written (No space left on device)"
+    )
 
 
 def test_ctrl_c_while_classes_are_made_loses_nothing(w2v, uninterrupted):
