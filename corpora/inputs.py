@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -203,6 +204,15 @@ def _open_raw(path: str) -> BinaryIO:
         raise CorpusError(f"{path}: {error.strerror or error}") from error
 
 
+def _version(file: BinaryIO) -> tuple[int, int] | None:
+    """Size and time of the last change of an open file; None for pipes and what else is no file on a disk."""
+    try:
+        status = os.fstat(file.fileno())
+    except (OSError, ValueError, AttributeError):  # it is in memory
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
 def _read_exactly(file: BinaryIO, size: int) -> bytes:
     """``size`` bytes, fewer only at the end: a pipe may give one byte at a time."""
     pieces = []
@@ -219,6 +229,7 @@ class _Joined(io.RawIOBase):
         super().__init__()
         self.path, self.head, self.compression = path, head, compression
         self._file, self._own, self._beneath = file, own, beneath
+        self._before = _version(file) if beneath is None else None
 
     def readable(self) -> bool:
         return True
@@ -230,7 +241,10 @@ class _Joined(io.RawIOBase):
             self.head = self.head[size:]
             return size
         try:
-            return self._file.readinto(buffer) or 0
+            n = self._file.readinto(buffer) or 0
+            if n == 0 and self._before is not None:
+                self._require_unchanged()
+            return n
         except FormatError:
             raise
         except (EOFError, OSError, zlib.error) as error:
@@ -239,6 +253,16 @@ class _Joined(io.RawIOBase):
             if self.compression is None:
                 raise
             raise self._error(error) from error
+
+    def _require_unchanged(self) -> None:
+        """FormatError where a file is another one at its end than it was at its beginning."""
+        after = _version(self._file)
+        if after != self._before:
+            same_size = after is None or after[0] == self._before[0]
+            finding = "written to" if same_size else f"{self._before[0]} bytes, then {after[0]}"
+            raise FormatError(
+                self.path, None, f"changed while it was read ({finding}); begin again when it is complete"
+            )
 
     def position(self) -> int:
         """How many bytes of the file were read, compressed ones where it is compressed."""

@@ -144,3 +144,48 @@ def test_the_size_of_pipes_is_not_known(tmp_path):
     path = str(write(tmp_path / "t", TEXT))
     assert text_size([path, path]) == 2 * len(TEXT)
     assert text_size([path, "-"]) is None
+
+
+# ---- files that change while they are read
+
+
+def longer(path):
+    with open(path, "ab") as file:
+        file.write(b"one more line\n")
+
+
+def cut(path):
+    os.truncate(path, 1 << 20)
+
+
+def other(path):
+    status = os.stat(path)
+    with open(path, "r+b") as file:
+        file.write(b"other")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+
+
+@pytest.mark.parametrize(
+    ("change", "finding"),
+    [(longer, "3000000 bytes, then 3000014"), (cut, "3000000 bytes, then 1048576"), (other, "written to")],
+)
+def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path, change, finding):
+    path = tmp_path / "text"
+    path.write_bytes(b"a text of so many words, a sentence a line.\n"[:30] * 100_000)
+    pieces = text_chunks(str(path))
+    next(pieces)
+    change(path)
+    with pytest.raises(FormatError) as error:
+        list(pieces)
+    assert str(error.value) == f"{path}: changed while it was read ({finding}); begin again when it is complete"
+
+
+def test_a_compressed_text_that_grows_while_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "text.gz"
+    path.write_bytes(gzip.compress(os.urandom(3_000_000).hex().encode()))
+    pieces = text_chunks(str(path))
+    next(pieces)
+    with open(path, "ab") as file:
+        file.write(gzip.compress(b"one more line\n"))
+    with pytest.raises(FormatError, match=r"text\.gz: changed while it was read"):
+        list(pieces)
