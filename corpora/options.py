@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -32,7 +33,7 @@ def run(group: click.Group, argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` (default: the process's arguments) calls; the exit code."""
     _fill_missing_streams()
     try:
-        with _unwinding_when_terminated(), heard_in_callbacks():
+        with _unwinding_when_terminated(), heard_in_callbacks(), _own_lines_only():
             code = _invoke(group, list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here, where its errors can still be told
         return code
@@ -50,6 +51,18 @@ def run(group: click.Group, argv: Sequence[str] | None = None) -> int:
         return FAILED
     finally:
         _let_go_of_output()
+
+
+@contextmanager
+def _own_lines_only() -> Iterator[None]:
+    """What overflows is told by the commands themselves, in a line of theirs: NumPy's warnings are not for readers.
+
+    Python's own options for warnings (``python -W error``, PYTHONWARNINGS) bring them back.
+    """
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _invoke(group: click.Group, argv: list[str]) -> int:

@@ -8,6 +8,8 @@ import numpy as np
 
 from corpora import libm
 
+_MOST_EXPONENT = 1e300  # more would overflow, and leave only the most frequent word all the same
+
 
 def frequency_classes(counts: np.ndarray, n_classes: int, old: bool = False) -> np.ndarray:
     """Words in classes of about equal (root) frequency.  Mikolov et al. (2011), factorisation of the output.
@@ -110,7 +112,7 @@ def negative_shares(counts: np.ndarray, exponent: float) -> np.ndarray:
     there = np.flatnonzero(counts > 0)
     if not there.size:
         raise ValueError("to draw negative examples takes a vocabulary with counts")
-    logs = exponent * libm.log(counts[there])
+    logs = min(exponent, _MOST_EXPONENT) * libm.log(counts[there])
     shares = np.zeros(counts.size)
     shares[there] = libm.exp(logs - logs.max())  # a large exponent must not overflow
     shares /= shares.sum()

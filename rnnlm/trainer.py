@@ -19,6 +19,7 @@ from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 CHUNK = 10_000  # words between two looks at the clock, at most; part of the result, as blocks of updates end there
 _PARTS = (1, 10, 100, 1000)  # of a chunk
 _MOST_WORK = 6e9  # multiplications until the next look: a second or two
+_NO_PERPLEXITY = 1024  # bits a word whose perplexity is no number any more
 LOG2_E = math.log2(math.e)
 
 
@@ -208,6 +209,11 @@ class Trainer:
             if not math.isfinite(log10_prob):
                 raise Diverged(f"training diverged in epoch {progress.epoch}: lower --alpha ({config.alpha:g})")
             valid_entropy = -log10_prob / math.log10(2) / max(1, n)
+            if valid_entropy >= _NO_PERPLEXITY:
+                finding = f"the validation text has {valid_entropy:.4g} bits a word"
+                raise Diverged(
+                    f"training diverged in epoch {progress.epoch} ({finding}): lower --alpha ({config.alpha:g})"
+                )
             kept = log10_prob >= (progress.last_log10_prob if config.compatible else progress.best_log10_prob)
             if kept:
                 progress.best_log10_prob = log10_prob

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from w2v.model import lengths
+from w2v.model import lengths, reciprocals
 
 METHODS = ("spherical", "word2vec")
 ITERATIONS = {"spherical": 20, "word2vec": 10}
@@ -88,9 +88,8 @@ class _Work:
     def __init__(self, vectors: np.ndarray, k: int, progress: Callable[[int], object]):
         self.vectors, self.k, self.progress = vectors, k, progress
         self.dtype = np.float64 if vectors.dtype == np.float64 else np.float32
-        norms = lengths(vectors)
         # of each vector to length 1; 0 for a vector of zeros
-        self.scales = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+        self.scales = reciprocals(lengths(vectors), 0.0)
 
     def blocks(self) -> Iterator[slice]:
         rows = max(1, min(_LONGEST_BLOCK, _PRODUCT // self.k))

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from corpora.errors import CorpusError
 from corpora.mapping import mapping_of
 from corpora.vocab import WordList
 
@@ -120,3 +121,16 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
             block = vectors[start : start + rows].astype(np.float64)
             found[start : start + rows] = np.sqrt(np.einsum("ij,ij->i", block, block))
     return found
+
+
+def reciprocals(norms: np.ndarray, without: float, first: int = 0) -> np.ndarray:
+    """1 / norms (n,); ``without`` for vectors without direction: zeros, and those so short that 1 / norm is no number.
+
+    CorpusError where a vector, of which the first is number ``first``, is longer than the largest number.
+    """
+    if np.isinf(norms).any():
+        number = first + int(np.isinf(norms).argmax()) + 1
+        raise CorpusError(
+            f"vector {number} is longer than {norms.dtype} has numbers for; divide all vectors by a number"
+        )
+    return np.divide(1, norms, out=np.full_like(norms, without), where=norms > 1 / np.finfo(norms.dtype).max)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpora.mapping import populate
+from w2v.model import reciprocals
 
 if TYPE_CHECKING:
     from w2v.model import WordVectors
@@ -83,9 +84,9 @@ def cosines(vectors: WordVectors, directions: np.ndarray, start: int, stop: int)
 
     In the numbers of the vectors; NaN for words whose vectors are zeros.
     """
+    factors = reciprocals(vectors.norms[start:stop], np.nan, start)
     found = directions.astype(vectors.vectors.dtype, copy=False) @ vectors.vectors[start:stop].T
-    norms = vectors.norms[start:stop]
-    found *= np.divide(1, norms, out=np.full_like(norms, np.nan), where=norms > 0)
+    found *= factors
     return found
 
 

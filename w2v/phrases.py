@@ -192,7 +192,8 @@ class PhraseText:
         firsts, seconds = counts[first], counts[second]
         scores = _SCORERS[config.score](pairs, firsts, seconds, self.n_words, config.min_count)
         frequent = np.minimum(np.minimum(firsts, seconds), pairs) >= config.min_count
-        above = np.flatnonzero(frequent & (scores > threshold))
+        largest = float(np.finfo(scores.dtype).max)  # scores may be float32
+        above = np.flatnonzero(frequent & (scores > min(max(threshold, -largest), largest)))
         above = above[np.lexsort((keys[above], -scores[above]))]
         return keys[above], pairs[above], scores[above]
 

@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import time
+import warnings
 
 import click
+import numpy as np
 import pytest
 
 from corpora import options
@@ -117,6 +119,21 @@ def test_other_errors_in_callbacks_are_reported_as_ever(capsys):
         assert run(action, capsys) == (1, "", "Error: a.txt: no words\n")
         assert sys.unraisablehook.__name__ == "<lambda>"
     assert reported == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("asked_for", [False, True])
+def test_warnings_of_numpy_are_not_for_the_terminal_unless_python_is_asked_for_them(monkeypatch, capsys, asked_for):
+    monkeypatch.setattr(sys, "warnoptions", ["always"] if asked_for else [])
+    warned = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *where: warned.append(str(message)))
+
+    def action(context):
+        np.float64(1e308) * np.float64(10.0)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(action, capsys) == (0, "", "")
+    assert bool(warned) == asked_for
 
 
 def test_a_closed_pipe_is_silent(capsys):

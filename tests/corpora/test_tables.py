@@ -214,6 +214,7 @@ def test_other_exponents():
     assert negative_shares([5, 3, 2], 0).tolist() == pytest.approx([0, 0.5, 0.5])
     assert negative_shares([0, 1, 2], -1).tolist() == pytest.approx([0, 2 / 3, 1 / 3])
     assert negative_shares([0, 10**9, 1], 500).tolist() == [0, 1, 0]
+    assert negative_shares([0, 10**9, 1], 1e308).tolist() == [0, 1, 0]
 
 
 def test_shares_without_counts_or_words_are_refused():

@@ -306,6 +306,14 @@ def test_steps_that_are_far_too_long_are_noticed(dtype, activation, classes):
         fit(make_trainer(lm, config=TrainConfig(alpha=1e30, gradient_cutoff=0)))
 
 
+def test_a_perplexity_that_no_number_can_hold_ends_the_run(monkeypatch):
+    trainer = with_validation(monkeypatch, make_trainer(), [-50_000])  # 500 decimal digits a word
+    with pytest.raises(
+        Diverged, match=r"diverged in epoch 0 \(the validation text has 1661 bits a word\): lower --alpha"
+    ):
+        fit(trainer)
+
+
 @pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf])
 def test_a_validation_text_without_a_finite_probability_ends_the_run(what, monkeypatch):
     with pytest.raises(Diverged, match="--alpha"):

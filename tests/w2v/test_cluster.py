@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import w2v
+from corpora.errors import CorpusError
 from tests.reference.classes import word2vec_classes
 from w2v.cluster import METHODS, cluster, spherical_kmeans
 
@@ -113,3 +114,20 @@ def test_first_centroids_may_come_from_a_sample(monkeypatch):
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         spherical_kmeans(np.ones((10, 3), np.float32), **arguments)
+
+
+# ---- vectors at the ends of what float32 can hold
+
+
+@pytest.mark.parametrize("method", ["spherical", "word2vec"])
+def test_a_vector_that_is_longer_than_the_largest_number_is_named(method):
+    vectors = np.array([[1, 0], [3e38, 3e38], [0, 1]], np.float32)
+    with pytest.raises(CorpusError, match="vector 2 is longer than float32 has numbers for"):
+        cluster(vectors, 2, method=method)
+
+
+def test_a_vector_too_short_to_have_a_direction_counts_as_one_of_zeros():
+    vectors = np.array([[1, 0], [0, 1], [1e-45, 1e-45]], np.float32)
+    found = cluster(vectors, 2)
+    assert np.isfinite(found.mean_cosine)
+    assert found.classes[0] != found.classes[1]
