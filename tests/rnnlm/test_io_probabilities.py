@@ -107,11 +107,12 @@ def test_kenlms_output_gives_kenlms_perplexities(golden):
 
 
 def test_what_04b_prints_of_each_word_gives_its_perplexity(golden):
-    path = golden / "rnnlm" / "classes.test.debug2"
+    path = golden / "rnnlm" / "classes.test.debug2.gz"
     with encode([str(golden / "toy" / "test.txt")], get_tokenizer()) as stream:
         played = load(path)
         played.check_text(stream)
-        printed = next(line for line in path.read_text().splitlines() if line.startswith("PPL net:"))
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        printed = next(line for line in lines if line.startswith("PPL net:"))
         assert evaluate(played, stream).perplexity == pytest.approx(float(printed.split()[2]), abs=1e-5)
 
 
