@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, BinaryIO
 
+from corpora import parts
 from corpora.errors import CorpusError
+from corpora.locks import try_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,11 +47,13 @@ def check_output(path: str, force: bool = False, inputs: Iterable[str] = ()) -> 
 
 
 @contextmanager
-def replace_file(path: str, mode: str = "wb") -> Iterator[IO]:
+def replace_file(path: str, mode: str = "wb", like: str | None = None) -> Iterator[IO]:
     """A file to write, in mode "wb" or "w" (UTF-8), that takes its name when the block has ended well.
 
-    Until then it is ``path.part-PID`` beside it; where the block fails, that is removed and an old
-    ``path`` stays as it was.  A link's target is replaced, not the link.
+    Until then it is ``path.part-PID-RANDOM`` beside it; where the block fails, that is removed and an old
+    ``path`` stays as it was.  What killed processes have left of the kind is removed first.
+    A link's target is replaced, not the link.  The new file has the permissions of the old one, of ``like`` if there
+    is no old one, or else those of the umask.
     Raises CorpusError for a full disk and whatever else the system refuses.
     """
     if mode not in ("wb", "w"):
@@ -66,22 +69,48 @@ def replace_file(path: str, mode: str = "wb") -> Iterator[IO]:
             yield file
         return
     target = os.path.realpath(path)
-    part = f"{target}.part-{os.getpid()}"
-    existed = os.path.exists(target)
+    consequence = "; the old file is unchanged" if os.path.exists(target) else ""
+    parts.remove_left(target)
+    with _refusals(path, consequence):
+        descriptor, part = parts.create(target, like)
     try:
-        with _refusals(path, "; the old file is unchanged" if existed else ""):
-            with _open(part, mode) as file:
+        with _refusals(path, consequence):
+            with _open(descriptor, mode) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())  # some file systems find out only now that they are full
-            if existed:
-                with suppress(OSError):
-                    shutil.copymode(target, part)
-            os.replace(part, target)
+                if os.name != "nt":  # while it is locked, but Windows does not rename what is open
+                    os.replace(part, target)
+            if os.name == "nt":
+                os.replace(part, target)
     except BaseException:
         with suppress(OSError):
             os.remove(part)
         raise
+    finally:
+        parts.forget(part)
+
+
+def open_log(path: str) -> BinaryIO:
+    """A file to write lines to that can be read at once, emptied; unbuffered, so that a full disk is told at once.
+
+    CorpusError where it cannot be written, or another process is writing it.
+    """
+
+    def without_emptying(name: str, flags: int) -> int:
+        return os.open(name, flags & ~os.O_TRUNC, 0o666)
+
+    with _refusals(path):
+        file = open(path, "wb", buffering=0, opener=without_emptying)  # noqa: SIM115 - the caller closes it
+        try:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                if try_lock(file.fileno()) is False:
+                    raise CorpusError(f"{path}: is being written by another run; give the log another name")
+                file.truncate(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
 
 
 def write_npy(file: BinaryIO, array: np.ndarray) -> None:
@@ -94,7 +123,7 @@ def write_npy(file: BinaryIO, array: np.ndarray) -> None:
         file.write(memoryview(flat[start : start + _BLOCK]).cast("B"))
 
 
-def _open(path: str, mode: str) -> IO:
+def _open(path: str | int, mode: str) -> IO:
     if mode == "wb":
         return open(path, mode)
     return open(path, mode, encoding="utf-8", errors="surrogateescape", newline="\n")
