@@ -164,13 +164,14 @@ def write_tensors(
     metadata: Mapping[str, str],
     tensors: Mapping[str, np.ndarray],
     written: Callable[[np.ndarray], object] = lambda block: None,
+    like: str | None = None,
 ) -> None:
     """Write a file of ``format``: the tensors in the order given, one after another, without a copy in memory
     (of arrays that are views, a copy of a few MiB at a time).
 
     Written beside and renamed at the end: what was at ``path`` stays until then, and if writing fails.
     ``written`` is called with every few MiB (a view, where the array is contiguous) that are in the file, so that
-    their pages can be given back.
+    their pages can be given back.  ``like``: the file whose permissions a new one gets.
     The first tensor begins at a multiple of 64 bytes: with the widest items first, each lies at a multiple of its size.
     """
     entries: dict = {"__metadata__": {"format": format, "format_version": str(version), **metadata}}
@@ -181,7 +182,7 @@ def write_tensors(
         entries[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": [begin, end]}
     header = json.dumps(entries).encode()
     header += b" " * (-(8 + len(header)) % _ALIGNMENT)
-    with replace_file(os.fspath(path)) as file:
+    with replace_file(os.fspath(path), like=like) as file:
         file.write(struct.pack("<Q", len(header)) + header)
         for values in tensors.values():
             for block in _blocks(values):

@@ -1,7 +1,8 @@
 """A training run from the command line: it is interrupted, goes on, runs out of memory or diverges, and loses nothing.
 
-The model file holds the best epoch so far.  ``MODEL.checkpoint`` holds the whole state, every ``checkpoint_minutes``
-and on Ctrl-C; the same command goes on from there and ends bit for bit as if it had not been stopped.
+The model file holds the best epoch so far, and until the run has ended also what it takes to go on from there.
+``MODEL.checkpoint`` holds the whole state, every ``checkpoint_minutes`` and on Ctrl-C.  The same command goes on from
+whichever is further, and ends bit for bit as if it had not been stopped.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from corpora import resumable
 from corpora.checks import all_finite
 from corpora.errors import CorpusError, FormatError
+from corpora.files import open_log
 from corpora.mapping import mapping_of
 from corpora.progress import bar
-from corpora.resumable import checkpoint_of
+from corpora.resumable import Claim, checkpoint_of
 from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
+from rnnlm.arrays import Shape, State
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
-from rnnlm.io import load, native, peek
+from rnnlm.io import load, native
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
@@ -40,14 +45,36 @@ TIMES = ("seconds", "words_per_second")  # of an epoch's report
 OPTIONS = {"classes": "class", "max_epochs": "max-iter", "initialisation": "init", "scale": "init-scale"}
 
 
-def check_outputs(output: str, log: str | None = None, force: bool = False, inputs: Sequence[str] = ()) -> bool:
-    """Whether there is a checkpoint to go on from.
+def check_outputs(
+    output: str, log: str | None = None, force: bool = False, inputs: Sequence[str] = (), claim: Claim | None = None
+) -> bool:
+    """Whether there is a run to go on with, by the looks of it: a checkpoint, or a model of a run that has not ended.
 
     CorpusError where ``output`` or ``log`` cannot be written, or is one of ``inputs``, the files that are read.
     """
     if os.path.exists(output) and not os.path.isdir(output) and not os.path.isfile(output):
         raise CorpusError(f"{output}: not an ordinary file; the model is read again while it is trained")
-    return resumable.check_outputs({"the model": output, "the log": log}, force, inputs)
+    resumes = os.path.exists(checkpoint_of(output)) or native.is_unfinished(output)
+    outputs = {"the model": output, "the log": log}
+    resumable.check_outputs(outputs, force, inputs, resumes=resumes, claim=claim)
+    return resumes
+
+
+class Saved(NamedTuple):
+    """What a file holds of this run."""
+
+    path: str
+    model: RecurrentLM
+    state: State
+    progress: Progress
+
+    @property
+    def place(self) -> tuple[int, int, bool]:
+        return self.progress.epoch, self.progress.position, self.progress.finished
+
+    @property
+    def has_best(self) -> bool:
+        return bool(np.isfinite(self.progress.best_log10_prob))
 
 
 @dataclass
@@ -76,13 +103,13 @@ class Run:
         Where it is stopped the state is saved first: KeyboardInterrupt for Ctrl-C, SystemExit for SIGTERM and SIGHUP.
         Whoever stops reading the reports (an error, a closed pipe) leaves a checkpoint as well.
         """
-        resumed = check_outputs(self.output, self.log, self.force)
+        saved = self._find()
         self._require_memory()
-        self.trainer = self._resume() if resumed else self._begin()
+        self.trainer = self._begin() if saved is None else self._resume(saved)
         seconds = self._warm_up()
         if seconds > 3:
             self.say(f"compiled in {seconds:.0f} s; kept for the next time")
-        if not resumed:
+        if saved is None:
             self._forget_checkpoint()  # of the run that --force replaces
         self._saved_at = time.monotonic()
         self._shown_words = self._words_read()
@@ -95,9 +122,10 @@ class Run:
                     self._save_checkpoint()
                     self.say(f"stopped; the same command goes on from {self.checkpoint}")
                     raise
-        self._keep()  # the best weights once more, with the history of all epochs
-        self._compare_with_frequencies()
+        # in this order: a checkpoint never stands beside the model of a run that has ended
         self._forget_checkpoint()
+        self._save_model()  # the best weights once more, with the history of all epochs
+        self._compare_with_frequencies()
 
     # ---- beginning and going on
 
@@ -142,6 +170,7 @@ class Run:
             on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 
+    @cached_property
     def _fingerprint(self) -> dict:
         """What must be the same for a checkpoint to be gone on with."""
         sums = [zlib.crc32(np.ascontiguousarray(ids)) for ids in (self.texts.train, self.texts.valid)]
@@ -152,24 +181,72 @@ class Run:
             "words": zlib.crc32(self.texts.vocab.to_arrays()[0]),
         }
 
-    def _resume(self) -> Trainer:
-        model, extra, meta = native.load_checkpoint(self.checkpoint)
-        theirs, ours = meta.get("fingerprint"), self._fingerprint()
+    def _find(self) -> Saved | None:
+        """What there is to go on from, None: nothing.  CorpusError for what is in the way; ``force`` starts over."""
+        there = check_outputs(self.output, force=self.force)
+        try:
+            return self._saved() if there else None
+        except CorpusError as error:
+            if not self.force:
+                raise
+            self.say(f"starting over ({error})")
+            return None
+
+    def _saved(self) -> Saved | None:
+        """The checkpoint, or the model of the best epoch if it is further: the run was killed before the next one.
+
+        The best epoch's weights are in the model file only, so that a checkpoint needs it from the first epoch on.
+        """
+        if not os.path.exists(self.checkpoint):
+            return self._load(self.output)
+        checkpoint = self._load(self.checkpoint)
+        best = None
+        if native.is_unfinished(self.output):
+            with suppress(CorpusError):  # of another run, which --force replaces
+                best = self._load(self.output)
+        if best is None and checkpoint.has_best:
+            finding = "another model" if os.path.exists(self.output) else "missing"
+            raise CorpusError(
+                f"{self.output}: {finding}, where {self.checkpoint} needs the best epoch of its run: "
+                "bring it back, or --force to start over"
+            )
+        if best is None:
+            return checkpoint
+        fits = best.progress.best_log10_prob == checkpoint.progress.best_log10_prob
+        return checkpoint if fits and checkpoint.place >= best.place else best
+
+    def _load(self, path: str) -> Saved:
+        """The state in a file.  CorpusError where it is not one of this run."""
+        model, extra, meta = native.load_checkpoint(path)
+        theirs, ours = meta.get("fingerprint"), self._fingerprint
         if theirs is None:
-            raise FormatError(self.checkpoint, None, "not a checkpoint of rnnlm train; --force replaces it")
+            raise FormatError(path, None, "not a checkpoint of rnnlm train; --force replaces it")
         for part in ("model", "training"):
             for name, value in ours[part].items():
                 old = theirs.get(part, {}).get(name)
                 if old != value:
                     raise CorpusError(
-                        f"{self.checkpoint}: of a run with another --{_option(name)} ({_value(name, old)}, "
+                        f"{path}: of a run with another --{_option(name)} ({_value(name, old)}, "
                         f"now {_value(name, value)}): give the same options to go on, or --force to start over"
                     )
         if theirs != ours:
             raise CorpusError(
-                f"{self.checkpoint}: of a run on other texts, or with another vocabulary: "
+                f"{path}: of a run on other texts, or with another vocabulary: "
                 "give the same texts and options to go on, or --force to start over"
             )
+        state = State.create(
+            Shape.of(model.config, model.class_start, self.train_config.bptt, self.train_config.bptt_block),
+            np.dtype(model.config.dtype),
+        )
+        try:
+            state.restore(extra, model.config.hidden)
+            return Saved(path, model, state, Progress(**meta["progress"]))
+        except (KeyError, TypeError, ValueError) as error:
+            reason = "of another version of rnnlm train: --force starts over"
+            raise FormatError(path, None, reason) from error
+
+    def _resume(self, saved: Saved) -> Trainer:
+        model = saved.model
         # everything is copied, so that the mapped file can be replaced, on Windows too
         model.weights = model.weights.copy()
         model.params = model.weights.views(model.params)
@@ -177,31 +254,11 @@ class Run:
         model.class_of_word = np.array(model.class_of_word)
         model.vocab = self.texts.vocab
         trainer = self._trainer(model)
-        try:
-            trainer.state.restore(extra, self.model_config.hidden)
-            trainer.progress = Progress(**meta["progress"])
-        except (KeyError, TypeError, ValueError) as error:
-            reason = "of another version of rnnlm train: --force starts over"
-            raise FormatError(self.checkpoint, None, reason) from error
-        self._has_best = np.isfinite(trainer.progress.best_log10_prob)
-        self._require_best(trainer.progress)
+        trainer.state, trainer.progress = saved.state, saved.progress
+        self._has_best = saved.has_best
         place = f"epoch {trainer.progress.epoch}, word {trainer.progress.position} of {trainer.train.size}"
-        self.say(f"going on from {self.checkpoint}: {place}")
+        self.say(f"going on from {saved.path}: {place}")
         return trainer
-
-    def _require_best(self, progress: Progress) -> None:
-        """The best epoch's weights are in the model file only: it must be there still."""
-        if not self._has_best:
-            return
-        found = peek(self.output)["training"] if os.path.exists(self.output) else {}
-        # or the process was killed when it had saved the checkpoint's epoch, but not yet a new checkpoint
-        is_next = (found.get("iterations"), found.get("config")) == (progress.epoch + 1, self.train_config.to_dict())
-        if found.get("valid_log10_prob") != progress.best_log10_prob and not is_next:
-            finding = "another model" if found else "missing"
-            raise CorpusError(
-                f"{self.output}: {finding}, where {self.checkpoint} needs the best epoch of its run: "
-                "bring it back, or --force to start over"
-            )
 
     def _forget_checkpoint(self) -> None:
         with suppress(FileNotFoundError):
@@ -298,14 +355,18 @@ class Run:
         self._saved_at = time.monotonic()
 
     def _save_checkpoint(self) -> None:
-        trainer = self.trainer
-        progress = asdict(trainer.progress)
-        progress["seconds"] += time.perf_counter() - trainer.started
+        progress = asdict(self.trainer.progress)
+        progress["seconds"] += time.perf_counter() - self.trainer.started
+        self._save_state(self.checkpoint, progress)
+
+    def _save_state(self, path: str, progress: dict) -> None:
+        """Write the model with what it takes to go on from it."""
         native.save(
             self._described(),
-            self.checkpoint,
-            extra=trainer.state._asdict(),
-            extra_meta={"fingerprint": self._fingerprint(), "progress": progress},
+            path,
+            extra=self.trainer.state._asdict(),
+            extra_meta={"fingerprint": self._fingerprint, "progress": progress},
+            like=self.output,  # nobody may read more here than there
         )
 
     def _described(self) -> RecurrentLM:
@@ -313,7 +374,9 @@ class Run:
         trainer, config = self.trainer, self.train_config
         for name, values in trainer.model.params.items():
             if not (name == "D" and values.size >= native.UNCHECKED) and not all_finite(values):
-                place = f"epoch {trainer.progress.epoch} (NaN or infinity in {name})"
+                is_between = trainer.progress.position == 0 and trainer.model.history
+                epoch = trainer.model.history[-1]["epoch"] if is_between else trainer.progress.epoch
+                place = f"epoch {epoch} (NaN or infinity in {name})"
                 raise Diverged(f"training diverged in {place}: lower --alpha ({config.alpha:g})")
         best = trainer.progress.best_log10_prob
         trainer.model.training = {
@@ -332,11 +395,14 @@ class Run:
         return trainer.model
 
     def _keep(self) -> None:
+        self._save_state(self.output, asdict(self.trainer.progress))
+        self._has_best = True
+
+    def _save_model(self) -> None:
         lm = self._described()
         # without times, so that the same training gives the same bytes; the log and the checkpoint have them
         history = [{key: value for key, value in epoch.items() if key not in TIMES} for epoch in lm.history]
         native.save(replace(lm, history=history), self.output)
-        self._has_best = True
 
     def _compare_with_frequencies(self) -> None:
         """Say so where the model has learnt less than how frequent each word is."""
@@ -366,7 +432,7 @@ class Run:
         if self.log is None:
             yield lambda report: None
             return
-        with open(self.log, "wb", buffering=0) as file:  # what a full disk refuses must not wait in a buffer
+        with open_log(self.log) as file:
 
             def write(line: dict) -> None:
                 try:

@@ -232,13 +232,13 @@ class Trainer:
             kept=kept,
         )
         self.model.history.append(report.to_dict())
+        if not progress.finished or not config.compatible:
+            progress.epoch += 1
+        progress.position, progress.seconds = 0, 0.0  # what is kept can be gone on from
         if kept:
             self.keep()
         else:
             self.recall()
-        if not progress.finished or not config.compatible:
-            progress.epoch += 1
-        progress.position, progress.seconds = 0, 0.0
         return report
 
     def _schedule(self, log10_prob: float) -> None:

@@ -16,9 +16,11 @@ import numpy as np
 from corpora.errors import CorpusError, FormatError
 from corpora.inputs import STDIN
 from corpora.record import Record
+from corpora.resumable import output_of
 from corpora.vocab import Vocab, WordList
 from w2v import io
 from w2v.config import TrainConfig
+from w2v.io import native
 from w2v.model import WordVectors
 
 KEY = "checkpoint"  # in the file's metadata of training; only checkpoints have it
@@ -82,7 +84,8 @@ class Checkpoint:
         kept = {"settings": self.settings.to_dict(), "progress": self.progress, "sums": self.sums}
         training = {"config": self.config.to_dict(), "history": self.history, KEY: kept}
         it = self.vectors
-        io.save(WordVectors(it.words, it.vectors, it.counts, training=training, state=it.state), self.path, "native")
+        vectors = WordVectors(it.words, it.vectors, it.counts, training=training, state=it.state)
+        native.write(vectors, self.path, like=output_of(self.path))  # nobody may read more here than there
 
     @classmethod
     def load(cls, path: str) -> Checkpoint:
@@ -93,9 +96,17 @@ class Checkpoint:
         kept = vectors.training.get(KEY)
         if kept is None:
             raise FormatError(path, None, "not a checkpoint of w2v train; --force replaces it")
+        from w2v.trainer import Progress  # which takes time to load
+
         try:
+            config = TrainConfig.from_dict(vectors.training["config"])
+            Progress(**kept["progress"])
+            needed = {"syn1neg": config.negative > 0, "syn1": config.hs}
+            matrices = [vectors.vectors, *(vectors.state[name] for name, is_used in needed.items() if is_used)]
+            if any(matrix.shape != (len(vectors), config.size) for matrix in matrices):
+                raise ValueError("matrices of another size")
             return cls(
-                path, TrainConfig.from_dict(vectors.training["config"]), Settings.from_dict(kept["settings"]), vectors,
+                path, config, Settings.from_dict(kept["settings"]), vectors,
                 dict(kept["progress"]), list(vectors.training["history"]), dict(kept["sums"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
@@ -114,8 +125,12 @@ class Checkpoint:
                     "give the same options to go on, or --force to start over"
                 )
 
+    def is_of(self, ids: np.ndarray) -> bool:
+        """Whether this is the text of the run, encoded with its words."""
+        return sums(ids, self.vocab) == self.sums
+
     def require_same_text(self, ids: np.ndarray) -> None:
-        if sums(ids, self.vocab) != self.sums:
+        if not self.is_of(ids):
             raise CorpusError(
                 f"{self.path}: of a run on another text: give the same text to go on, or --force to start over"
             )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from corpora.errors import CorpusError
-from corpora.files import STDOUT
+from corpora.files import STDOUT, open_log
 
 PROGRESS, EPOCH = "progress", "epoch"
 
@@ -27,11 +27,7 @@ class Log:
             return
         older = _progress_lines(path, words_done) if words_done else []
         lines = [*older, *({"kind": EPOCH} | epoch for epoch in epochs)]
-        try:
-            # what a full disk refuses must not wait in a buffer
-            self._file = sys.stdout.buffer if path == STDOUT else open(path, "wb", buffering=0)  # noqa: SIM115
-        except OSError as error:
-            raise self._error(error) from error
+        self._file = sys.stdout.buffer if path == STDOUT else open_log(path)
         for line in sorted(lines, key=lambda line: line["words_done"]):
             self._write(line)
 

@@ -23,7 +23,7 @@ from corpora.checks import all_finite
 from corpora.errors import CorpusError, FormatError
 from corpora.files import STDOUT, replace_file
 from corpora.progress import bar
-from corpora.resumable import checkpoint_of
+from corpora.resumable import checkpoint_of, keeps_state
 from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
 from w2v import io, start
 from w2v.checkpoint import Checkpoint, Settings, sums
@@ -44,11 +44,6 @@ TIMES = ("seconds", "words_per_second")  # of an epoch's report
 
 class Diverged(CorpusError):
     """The loss, or a vector, is no longer a number."""
-
-
-def keeps_checkpoints(output: str) -> bool:
-    """Whether there can be a file beside an output: standard output and devices have none."""
-    return output != STDOUT and (not os.path.exists(output) or os.path.isfile(output))
 
 
 def require_writable(output: str, settings: Settings) -> None:
@@ -82,7 +77,7 @@ class Run:
 
     @property
     def checkpoint(self) -> str | None:
-        has_place = self.checkpoint_minutes is not None and keeps_checkpoints(self.output)
+        has_place = self.checkpoint_minutes is not None and keeps_state(self.output)
         return checkpoint_of(self.output) if has_place else None
 
     def epochs(self) -> Iterator[EpochReport]:

@@ -101,7 +101,7 @@ from rnnlm.config import ACTIVATIONS, BEGINNINGS, DTYPES, INITIALISATIONS, MAX_D
 )  # fmt: skip
 @options.threads_option_that(" that read the text; one learns")
 @options.tmp_option
-@click.option("-f", "--force", is_flag=True, help="Replace the model and the log, and forget a checkpoint.")
+@click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and what another run left unfinished.")
 @click.pass_context
 def train(context, **o) -> None:
     """Train Elman's network on texts, one word after another.
@@ -125,11 +125,17 @@ def train(context, **o) -> None:
             raise click.UsageError(f"--{name} -: is not written to standard output; give a file", context)
     if [*o["text"], *o["valid"]].count("-") > 1:
         raise click.UsageError("standard input (-) can be read once only", context)
+    from corpora.resumable import claim
+
+    configs = _configs(context, o)
+    with claim(o["output"]) as claimed:
+        _train(o, *configs, claimed)
+
+
+def _train(o: dict, model_config, train_config, claimed) -> None:
     from corpora.inputs import expand, text_size
     from corpora.progress import bar
     from corpora.tokenize import get_tokenizer
-
-    model_config, train_config = _configs(context, o)
     from rnnlm.data import VocabOptions, read_texts, same_text
     from rnnlm.run import Run, check_outputs
 
@@ -137,8 +143,8 @@ def train(context, **o) -> None:
     vocab = VocabOptions(o["vocab_file"], o["min_count"], o["max_vocab"], "rnnlm" if o["compatible"] else "first")
     train_files, valid_files = expand(o["text"]), expand(o["valid"])
     files = [*train_files, *valid_files]
-    # before the time is spent
-    check_outputs(o["output"], o["log"], o["force"], files if vocab.file is None else [*files, vocab.file])
+    read = files if vocab.file is None else [*files, vocab.file]
+    check_outputs(o["output"], o["log"], o["force"], read, claimed)  # before the time is spent
     with bar(text_size(files), "reading") as progress:
         texts = read_texts(
             o["text"], o["valid"], vocab, tokenizer, share=o["valid_share"], seed=o["seed"],

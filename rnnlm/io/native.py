@@ -1,10 +1,10 @@
 """The native file of a recurrent model: safetensors, so that other programs can read it too.
 
     "__metadata__"   ``format``, ``format_version``, and as JSON ``config``, ``training``, ``history``
-                     (``extra_meta`` in a checkpoint)
+                     (``extra_meta`` in a checkpoint, and in the model of a run that has not ended)
     tensors          the parameters by name, ``class_of_word``, ``start_hidden``, and the vocabulary as
                      ``vocab_blob`` (uint8), ``vocab_offsets`` (V + 1,) and ``vocab_counts`` (V,);
-                     ``extra.NAME`` in a checkpoint
+                     ``extra.NAME`` where there is ``extra_meta``
 
 The file is mapped copy-on-write: loading takes no time whatever its size, and an array that is
 changed (by dynamic evaluation, or by going on with training) leaves the file as it is.
@@ -20,7 +20,7 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from corpora.checks import all_finite, shown
-from corpora.errors import FormatError
+from corpora.errors import CorpusError, FormatError
 from corpora.source import Source
 from corpora.tensors import (
     VOCABULARY,
@@ -65,6 +65,17 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[RecurrentLM, dict[str, np.
         }
         extra_meta = header.json(source.path, "extra_meta", dict) if "extra_meta" in header.metadata else {}
         return _model(source, header), extra, extra_meta
+
+
+def is_unfinished(path: str | os.PathLike) -> bool:
+    """Whether there is a file with the state of a training run, by its head: not a model of one that has ended."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        with Source(path) as source:
+            return recognises(source.prefix) and "extra_meta" in read_header(source, FORMAT, FORMAT_VERSION).metadata
+    except (CorpusError, OSError):
+        return False
 
 
 def peek(source: Source) -> dict:
@@ -143,9 +154,11 @@ def save(
     *,
     extra: Mapping[str, np.ndarray] | None = None,
     extra_meta: Mapping | None = None,
+    like: str | None = None,
 ) -> None:
     """Write a model; with ``extra`` arrays and ``extra_meta`` (anything that JSON holds), a checkpoint.
 
+    ``like``: the file whose permissions a new one gets.
     Written beside and renamed at the end: what was at ``path`` stays until then, and if writing fails.
     Arrays go to the file one after another, without a copy in memory.
     """
@@ -167,4 +180,4 @@ def save(
     }
     # the widest items first, so that each lies at a multiple of its size
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
-    write_tensors(path, FORMAT, FORMAT_VERSION, metadata, ordered)
+    write_tensors(path, FORMAT, FORMAT_VERSION, metadata, ordered, like=like)

@@ -15,6 +15,7 @@ import numpy as np
 
 from corpora.errors import CorpusError
 from corpora.files import check_output
+from corpora.resumable import claim
 from corpora.stream import TokenStream, encode
 from corpora.tokenize import get_tokenizer
 from rnnlm.arrays import LAST_WORD, POSITION
@@ -34,6 +35,11 @@ NOT_VALIDATED = -1e8  # the log10 probability that 0.4b begins with
 def train(options: Options) -> None:
     """Train and save ``options.rnnlm``, or go on with it where it exists."""
     check_output(options.rnnlm, force=True)
+    with claim(options.rnnlm):
+        _train(options)
+
+
+def _train(options: Options) -> None:
     say(f"Starting training using file {options.train}\n")
     flush()
     model_config, config = _configs(options)

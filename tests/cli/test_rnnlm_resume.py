@@ -266,9 +266,9 @@ def test_a_checkpoint_that_cannot_be_saved_is_warned_of(long_text, rnnlm, uninte
     save = native.save
 
     def full(lm, path, **extra):
-        if extra:
+        if path == "m.checkpoint":
             raise CorpusError(f"{path}: cannot be written (No space left on device)")
-        save(lm, path)
+        save(lm, path, **extra)
 
     monkeypatch.setattr(native, "save", full)
     code, _, err = rnnlm(COMMAND + options + " --checkpoint 1e-9")
@@ -311,13 +311,72 @@ def test_a_checkpoint_of_other_options_is_refused(interrupted, rnnlm, change, re
     assert {path.name: path.read_bytes() for path in interrupted.iterdir()} == before
 
 
-def test_force_starts_over(interrupted, rnnlm, uninterrupted):
-    code, out, err = rnnlm(COMMAND + CONFIGURATIONS["classes"] + " --force")
-    assert code == 0
+@pytest.mark.parametrize("change", ["--seed 3", "--valid test.txt"])
+def test_force_starts_over_where_another_run_has_stopped(interrupted, rnnlm, change):
+    command = COMMAND.replace("-o m", "-o {}") + CONFIGURATIONS["classes"] + " " + change
+    code, out, err = rnnlm(command.format("m") + " --force")
+    assert code == 0, err
+    assert "\nstarting over (m.checkpoint: of a run " in err
     assert "going on" not in err
     assert out.startswith("epoch  0")
-    assert_same_model("m", uninterrupted(CONFIGURATIONS["classes"]))
+    assert rnnlm(command.format("whole --force"))[0] == 0
+    assert_same_model("m", "whole")
     assert not os.path.exists("m.checkpoint")
+
+
+def test_force_goes_on_with_the_same_run(interrupted, rnnlm, uninterrupted):
+    code, out, err = rnnlm(COMMAND + CONFIGURATIONS["classes"] + " --force")
+    assert code == 0, err
+    assert "going on from m.checkpoint: epoch 2, word 20000" in err
+    assert_same_model("m", uninterrupted(CONFIGURATIONS["classes"]))
+    assert without_times(history_of_log()) == without_times(library.load("m").history)
+    # which has ended now
+    code, out, _ = rnnlm(COMMAND + CONFIGURATIONS["classes"] + " --force --max-iter 1")
+    assert (code, len(out.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize("force", ["", " --force"])
+@pytest.mark.parametrize("at", [1, 4, 13])
+@pytest.mark.parametrize("options", [CONFIGURATIONS["not kept"], CONFIGURATIONS["0.4b"]], ids=["not kept", "0.4b"])
+def test_a_run_killed_without_a_checkpoint_goes_on_from_its_best_epoch(
+    long_text, rnnlm, uninterrupted, at, options, force
+):
+    if force:
+        shutil.copy("small.rnnlm", "m")  # an older model
+    with when_learning(at, kill), pytest.raises(Killed):
+        rnnlm(COMMAND + options + force)
+    assert not os.path.exists("m.checkpoint")
+    code, _, err = rnnlm(COMMAND + options + force)
+    assert code == 0, err
+    assert ("going on from m: epoch " in err) == (at >= 3)
+    assert_same_model("m", uninterrupted(options))
+    assert without_times(history_of_log()) == without_times(library.load("m").history)
+
+
+def test_a_model_of_an_unfinished_run_is_not_replaced_by_another(long_text, rnnlm, contents):
+    with when_learning(4, kill), pytest.raises(Killed):
+        rnnlm(COMMAND + CONFIGURATIONS["classes"])
+    before = contents()
+    code, out, err = rnnlm(COMMAND + CONFIGURATIONS["classes"] + " --seed 3")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == (
+        "Error: m: of a run with another --seed (1, now 3): give the same options to go on, or --force to start over"
+    )
+    assert contents() == before
+    assert rnnlm(COMMAND + CONFIGURATIONS["classes"] + " --seed 3 --force")[0] == 0
+
+
+def test_a_checkpoint_of_another_run_s_first_epoch_does_not_need_its_model(long_text, rnnlm, uninterrupted):
+    """--force over the unfinished model of another run, interrupted before the first epoch's end."""
+    with when_learning(4, kill), pytest.raises(Killed):
+        rnnlm(COMMAND + CONFIGURATIONS["classes"] + " --seed 3")
+    command = COMMAND + CONFIGURATIONS["classes"] + " --force"
+    with when_learning(1, arrives(signal.SIGINT)):
+        assert rnnlm(command)[0] == 130
+    code, _, err = rnnlm(command)
+    assert code == 0
+    assert "going on from m.checkpoint: epoch 0, word 20000" in err
+    assert_same_model("m", uninterrupted(CONFIGURATIONS["classes"]))
 
 
 @pytest.mark.parametrize(

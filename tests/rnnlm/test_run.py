@@ -16,6 +16,7 @@ from corpora.vocab import Vocab
 from rnnlm import trainer as trainer_module
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts
+from rnnlm.io import native
 from rnnlm.run import Run, check_outputs
 from tests.small_models import N_WORDS, small_text, small_vocab
 
@@ -47,7 +48,37 @@ def test_whether_there_is_a_run_to_go_on_with(folder):
     assert check_outputs("m") is True
     (folder / "m").touch()
     assert check_outputs("m") is True
+    assert check_outputs("m", force=True) is True
+    (folder / "m.checkpoint").unlink()
+    with pytest.raises(CorpusError, match="already exists"):
+        check_outputs("m")
     assert check_outputs("m", force=True) is False
+
+
+def test_the_model_of_a_run_that_has_not_ended_is_gone_on_from(folder):
+    epochs = small_run().epochs()
+    next(epochs)  # the generator is kept: nothing of the run is closed
+    assert not os.path.exists("m.checkpoint")
+    assert native.is_unfinished("m")
+    assert check_outputs("m") is True
+    said = []
+    assert [report.epoch for report in small_run(say=said.append).epochs()] == [1, 2]
+    assert "going on from m: epoch 1, word 0 of 230" in said
+    assert not native.is_unfinished("m")
+    with pytest.raises(CorpusError, match="m: already exists; --force replaces it"):
+        check_outputs("m")
+    assert check_outputs("m", force=True) is False
+
+
+@posix
+def test_nobody_may_read_more_of_an_unfinished_run_than_of_its_model(folder):
+    (folder / "m").touch(mode=0o600)
+    run = small_run(force=True)
+    epochs = run.epochs()
+    next(epochs)
+    run._save_checkpoint()
+    assert [(folder / name).stat().st_mode & 0o777 for name in ("m", "m.checkpoint")] == [0o600] * 2
+    epochs.close()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.small_trainer import SmallTrainer
 from w2v import io
 from w2v.checkpoint import Checkpoint, Settings, absolute
 from w2v.config import TrainConfig
-from w2v.run import Diverged, Run, keeps_checkpoints, require_writable
+from w2v.run import Diverged, Run, require_writable
 from w2v.texts import read_text
 
 
@@ -48,14 +48,6 @@ def full(*args, **options):
 
 
 # ---- what is checked before time is spent
-
-
-def test_what_has_a_place_for_a_checkpoint(folder):
-    (folder / "old").touch()
-    assert keeps_checkpoints("old")
-    assert keeps_checkpoints("new")
-    assert not keeps_checkpoints("-")
-    assert not keeps_checkpoints(os.devnull)
 
 
 @pytest.mark.parametrize(

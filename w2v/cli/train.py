@@ -111,7 +111,7 @@ _WITH_RESUME = {"text", "output", "resume", "threads", "tmp", "checkpoint"}
 )  # fmt: skip
 @options.threads_option
 @options.tmp_option
-@click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and forget a checkpoint.")
+@click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and a checkpoint of another run.")
 @click.pass_context
 def train(context, **o) -> None:
     """Train word vectors on texts, by the methods of word2vec.
@@ -125,7 +125,13 @@ def train(context, **o) -> None:
       w2v train sentences.txt -o elman.w2v --size 20 --iter 2
     """
     _check_usage(context, o)
-    run = _resumed(o) if o["resume"] else _started(context, o)
+    from corpora.resumable import claim
+
+    with claim(o["output"]) as claimed:
+        _train(_resumed(o, claimed) if o["resume"] else _started(context, o, claimed))
+
+
+def _train(run) -> None:
     to_errors = "-" in (run.output, run.settings.log, run.settings.save_vocab)
     try:
         with closing(run.epochs()) as epochs:
@@ -156,7 +162,7 @@ def _check_usage(context, o: dict) -> None:
         raise click.UsageError("two outputs to standard output (-); give files", context)
 
 
-def _started(context, o: dict):
+def _started(context, o: dict, claimed):
     """The Run of the options, or of its checkpoint if it was interrupted."""
     from w2v.config import TrainConfig
 
@@ -168,10 +174,10 @@ def _started(context, o: dict):
     config = _config(context, o, TrainConfig)
 
     from corpora.inputs import expand
-    from corpora.resumable import check_outputs, checkpoint_of
+    from corpora.resumable import check_outputs, checkpoint_of, keeps_state
     from corpora.tokenize import get_tokenizer
-    from w2v.checkpoint import Checkpoint, Settings, absolute
-    from w2v.run import Run, keeps_checkpoints, require_writable
+    from w2v.checkpoint import Settings, absolute
+    from w2v.run import Run, require_writable
     from w2v.texts import VocabOptions
 
     output = o["output"]
@@ -184,11 +190,11 @@ def _started(context, o: dict):
     files = [*expand(o["text"]), *filter(None, (o["vocab_file"], o["init"]))]
     # before the time is spent
     require_writable(output, settings)
-    resumes = check_outputs(_outputs(output, settings), o["force"], files)
-    if resumes and keeps_checkpoints(output):
-        checkpoint = Checkpoint.load(checkpoint_of(output))
-        checkpoint.require_same(config, settings)
-        return _going_on(o, checkpoint, settings, o["text"])
+    resumes = keeps_state(output) and os.path.exists(checkpoint_of(output))
+    check_outputs(_outputs(output, settings), o["force"], files, resumes=resumes, claim=claimed)
+    interrupted = _interrupted(o, config, settings) if resumes else None
+    if interrupted is not None:
+        return interrupted
     words = VocabOptions(o["vocab_file"], o["min_count"], o["max_vocab"], o["grow_vocab"])
     text = _read(o, o["text"], settings, options=words, initial=initial)
     return Run(
@@ -197,7 +203,32 @@ def _started(context, o: dict):
     )  # fmt: skip
 
 
-def _resumed(o: dict):
+def _interrupted(o: dict, config, settings):
+    """The Run of the checkpoint; None with --force, where it is not that of the same run on the same text."""
+    from corpora.errors import CorpusError
+    from corpora.resumable import checkpoint_of
+    from w2v.checkpoint import Checkpoint
+
+    path = checkpoint_of(o["output"])
+    try:
+        checkpoint = Checkpoint.load(path)
+        checkpoint.require_same(config, settings)
+    except CorpusError as error:
+        if not o["force"]:
+            raise
+        note(f"starting over ({error})")
+        return None
+    run = _going_on(o, checkpoint, settings, o["text"])
+    if not o["force"] or checkpoint.is_of(run.text.ids):
+        return run
+    run.text.close()
+    if "-" in o["text"]:
+        raise CorpusError(f"{path}: of a run on another text; standard input cannot be read again: remove it first")
+    note(f"starting over ({path}: of a run on another text)")
+    return None
+
+
+def _resumed(o: dict, claimed):
     """The Run of a checkpoint, which has all settings in it; only the text and the threads may be given."""
     from corpora.inputs import expand
     from corpora.resumable import check_outputs, checkpoint_of
@@ -206,7 +237,7 @@ def _resumed(o: dict):
     checkpoint = Checkpoint.load(checkpoint_of(o["output"]))
     settings = replace(checkpoint.settings, threads=o["threads"] or checkpoint.settings.threads)
     paths = o["text"] or settings.text
-    check_outputs(_outputs(o["output"], settings), inputs=expand(paths))
+    check_outputs(_outputs(o["output"], settings), inputs=expand(paths), resumes=True, claim=claimed)
     return _going_on(o, checkpoint, settings, paths)
 
 

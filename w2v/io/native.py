@@ -83,9 +83,10 @@ def peek(source: Source) -> dict:
     }
 
 
-def write(vectors: WordVectors, path: str | os.PathLike) -> None:
+def write(vectors: WordVectors, path: str | os.PathLike, *, like: str | None = None) -> None:
     """Write all that is known; the arrays go to the file one after another, without a copy in memory.
 
+    ``like``: the file whose permissions a new one gets.
     CorpusError where a vector has NaN or infinity in it.
     """
     path = os.fspath(path)
@@ -101,7 +102,7 @@ def write(vectors: WordVectors, path: str | os.PathLike) -> None:
     tensors = {"vectors": vectors.vectors, "norms": norms, **vectors.state, **vocabulary}
     # the widest items first, so that each lies at a multiple of its size
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
-    write_tensors(path, FORMAT, FORMAT_VERSION, {"training": to_json(vectors.training)}, ordered)
+    write_tensors(path, FORMAT, FORMAT_VERSION, {"training": to_json(vectors.training)}, ordered, like=like)
 
 
 def _shape(path: str, header: Header) -> tuple[int, int]:
