@@ -1,7 +1,7 @@
 """What the commands share: options, and the way from an error to one line and an exit code.
 
 Exit codes: 0 well, also when the reader of the output went away (``| head``); 1 an input or the system
-does not allow it; 2 the command was called wrongly; 130 Ctrl-C; 143 terminated (SIGTERM).
+does not allow it; 2 the command was called wrongly; 130 Ctrl-C; 143 terminated (SIGTERM), 129 (SIGHUP).
 RNNLM_TRACEBACK=1 in the environment shows where an error came from.
 """
 
@@ -16,14 +16,16 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 import click
 
+from corpora.entry import INTERRUPTED, postponed
 from corpora.errors import CorpusError
 from corpora.interrupts import heard_in_callbacks
 from corpora.tokenize import TOKENIZERS
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE = 1, 2
 MAX_SEED = 2**32 - 1
 DISTRIBUTION = "rnnlm-w2v"
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -161,8 +163,9 @@ def _unwinding_when_terminated() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
+def _terminate(number: int, frame: FrameType | None) -> None:
+    if not postponed(number, frame):
+        raise SystemExit(128 + number)
 
 
 def apply(*options: Callable) -> Callable:

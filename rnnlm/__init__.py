@@ -8,8 +8,8 @@ scored, state = lm.score(["the", "cat", "sleeps", "</s>"], state)
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # of typing, which takes a while to load: Ctrl-C is provided for only then
 if TYPE_CHECKING:
     from corpora.language_model import LanguageModel
 

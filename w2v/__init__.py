@@ -7,8 +7,8 @@ vectors["king"]
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # of typing, which takes a while to load: Ctrl-C is provided for only then
 if TYPE_CHECKING:
     from w2v.model import WordVectors
 

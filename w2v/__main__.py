@@ -4,13 +4,13 @@ import sys
 
 
 def main() -> int:
-    """Run it.  Ctrl-C while its modules are still being loaded is one line, too."""
+    """Run it.  Ctrl-C is one line from here on."""
     try:
-        from w2v.cli import run
+        from corpora.entry import command
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130
-    return run()
+    return command("w2v.cli")
 
 
 if __name__ == "__main__":
