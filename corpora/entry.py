@@ -19,6 +19,7 @@ _LOADER = "<frozen importlib"
 _LLVM = f"{os.sep}llvmlite{os.sep}"
 _AGAIN = 0.02  # seconds
 _is_heard = False
+_arrivals = 0  # of signals, also those that were sent again
 
 
 def command(module: str) -> int:
@@ -39,21 +40,30 @@ def command(module: str) -> int:
 
 def postponed(number: int, frame: FrameType | None) -> bool:
     """Whether a signal has come where nothing may be raised; it is then sent once more, and nothing is to be done."""
+    global _arrivals
+    _arrivals += 1
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(_LOADER) or _LLVM in code.co_filename or code.co_name == "__del__":
-            _thread.start_new_thread(_send_again, (number, _thread.get_ident()))
+            _thread.start_new_thread(_send_again, (number, _thread.get_ident(), _arrivals))
             return True
         frame = frame.f_back
     return False
 
 
-def _send_again(number: int, main_thread: int) -> None:
-    time.sleep(_AGAIN)
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(main_thread, number)  # it may be waiting for input by now
-    else:
-        _thread.interrupt_main(number)
+def _send_again(number: int, main_thread: int, arrivals: int) -> None:
+    handler = signal.getsignal(number)
+    while True:
+        time.sleep(_AGAIN)
+        if _arrivals != arrivals:
+            return
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(main_thread, number)
+        else:
+            _thread.interrupt_main(number)
+        # once more if need be: in the moment before it waits for input, a thread notes a signal and waits nevertheless
+        if signal.getsignal(number) is not handler:
+            return
 
 
 def _on_ctrl_c(handler) -> None:

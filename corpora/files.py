@@ -150,7 +150,7 @@ def _refusals(place: str, consequence: str = "") -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        own = error.filename is None or str(error.filename).startswith(os.path.realpath(place))
+        own = error.filename is None or str(error.filename).startswith((place, os.path.realpath(place)))
         if not own:
             raise
         raise CorpusError(f"{place}: cannot be written ({error.strerror or error}){consequence}") from error
