@@ -46,7 +46,7 @@ class Claim:
     def __init__(self, path: str | None = None, descriptor: int | None = None, begun: Iterable[str] = ()):
         self._path, self._descriptor = path, descriptor
         self.begun = frozenset(begun)
-        self._ours: list[str] = []
+        self._ours = list(self.begun)
 
     def may_replace(self, path: str) -> bool:
         return os.path.realpath(path) in self.begun
@@ -57,7 +57,7 @@ class Claim:
         CorpusError is not raised: a disk that is full is told of when something is lost by it.
         """
         paths = [os.path.realpath(path) for path in paths if keeps_state(path)]
-        self._ours = [path for path in paths if path in self.begun or not os.path.exists(path)]
+        self._ours = sorted(self.begun.union(path for path in paths if not os.path.exists(path)))
         if self._descriptor is not None:
             with suppress(OSError):
                 _write(self._descriptor, self._ours)

@@ -232,6 +232,29 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(w2v, uninterrupted):
     assert_same_vectors("v", uninterrupted(""))
 
 
+@pytest.mark.parametrize("force", ["", " --force"])
+def test_a_run_killed_before_its_first_checkpoint_is_not_in_the_way_of_its_command(w2v, uninterrupted, folder, force):
+    """What it has begun, log and vocabulary, is replaced; what others have written is not."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill():
+        raise Killed
+
+    options = CONFIGURATIONS["skip-gram, both"]
+    (folder / "other").touch()
+    with when_ticking(20, kill), pytest.raises(Killed):
+        w2v(COMMAND + options + force)
+    assert sorted(os.listdir()) == ["log", "other", "text", "v.lock", "vocab"]
+    code, _, err = w2v((COMMAND + options).replace("--log log", "--log other"))
+    assert code == 1
+    assert "other: already exists" in err
+    assert w2v(COMMAND + options + force)[0] == 0
+    assert_same_vectors("v", uninterrupted(options))
+    assert sorted(os.listdir()) == ["log", "other", "text", "v", "vocab"]
+
+
 def test_without_a_place_for_a_checkpoint_ctrl_c_just_ends(w2v, folder):
     with when_ticking(20, arrives(signal.SIGINT)):
         code, out, err = w2v(COMMAND.replace("-o v", "-o -"))
@@ -352,6 +375,26 @@ def test_a_checkpoint_of_other_options_is_refused(interrupted, w2v, change, reas
     assert f"Error: v.checkpoint: of a run {reason}: give the same options to go on, or --force" in err
     assert w2v(COMMAND + change + " -f")[0] == 0
     assert not os.path.exists("v.checkpoint")
+
+
+def test_force_goes_on_with_the_same_run(interrupted, w2v, uninterrupted):
+    code, _, err = w2v(COMMAND + "--force")
+    assert code == 0
+    assert "going on from v.checkpoint" in err
+    assert_same_vectors("v", uninterrupted(""))
+
+
+def test_force_starts_over_on_another_text(interrupted, w2v, folder):
+    other = (folder / "text").read_text().replace("w1 w2", "w2 w1")
+    (folder / "text").write_text(other)
+    assert w2v(COMMAND.replace("-o v", "-o whole").replace("--log log", ""))[0] == 0
+    code, _, err = w2v(COMMAND.replace("text", "-") + "--force", other.encode())
+    assert code == 1
+    assert "v.checkpoint: of a run on another text; standard input cannot be read again: remove it first" in err
+    code, _, err = w2v(COMMAND + "--force")
+    assert code == 0
+    assert "starting over (v.checkpoint: of a run on another text)" in err
+    assert_same_vectors("v", "whole")
 
 
 def test_a_checkpoint_of_another_text_is_refused(interrupted, w2v, folder):
