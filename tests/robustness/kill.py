@@ -51,7 +51,7 @@ class Job:
 
 
 TRAIN = "rnnlm train text --valid valid -o m --hidden 30 --class 5 --max-iter 6 --threads 1"
-VECTORS = "w2v train text -o v --size 60 --iter 6 --min-count 1"
+VECTORS = "w2v train text -o v --size 60 --iter 40 --min-count 1"
 JOBS = [
     Job("rnnlm train", f"{TRAIN} --log log --direct 0.5", "m", ("log",)),
     Job("rnnlm train, many checkpoints", f"{TRAIN} --checkpoint 0.001 --direct 0.5", "m"),
