@@ -20,7 +20,6 @@ from corpora.resumable import output_of
 from corpora.vocab import Vocab, WordList
 from w2v import io
 from w2v.config import TrainConfig
-from w2v.io import native
 from w2v.model import WordVectors
 
 KEY = "checkpoint"  # in the file's metadata of training; only checkpoints have it
@@ -85,7 +84,7 @@ class Checkpoint:
         training = {"config": self.config.to_dict(), "history": self.history, KEY: kept}
         it = self.vectors
         vectors = WordVectors(it.words, it.vectors, it.counts, training=training, state=it.state)
-        native.write(vectors, self.path, like=output_of(self.path))  # nobody may read more here than there
+        io.save(vectors, self.path, "native", like=output_of(self.path))  # nobody may read more here than there
 
     @classmethod
     def load(cls, path: str) -> Checkpoint:

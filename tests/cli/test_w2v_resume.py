@@ -277,10 +277,10 @@ def test_word2vec_s_command_line_keeps_no_checkpoints(w2v):
 def test_vectors_that_cannot_be_saved_at_the_end_are_in_the_checkpoint(w2v, uninterrupted):
     save = formats.save
 
-    def save_small(vectors, path, format):
+    def save_small(vectors, path, format, **options):
         if path == "v":
             raise CorpusError("v: cannot be written (No space left on device)")
-        save(vectors, path, format)
+        save(vectors, path, format, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(formats, "save", save_small)
@@ -298,10 +298,10 @@ def test_vectors_that_cannot_be_saved_at_the_end_are_in_the_checkpoint(w2v, unin
 def test_on_a_full_disk_the_state_goes_to_a_temporary_place(w2v, uninterrupted, tmp_path_factory, at_the_end):
     elsewhere, save = tmp_path_factory.mktemp("elsewhere"), formats.save
 
-    def save_elsewhere(vectors, path, format):
+    def save_elsewhere(vectors, path, format, **options):
         if not str(path).startswith(str(elsewhere)):
             raise CorpusError(f"{path}: cannot be written (No space left on device)")
-        save(vectors, path, format)
+        save(vectors, path, format, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(formats, "save", save_elsewhere)
@@ -328,7 +328,7 @@ def test_on_a_full_disk_the_state_goes_to_a_temporary_place(w2v, uninterrupted, 
 
 
 def test_where_nothing_can_be_written_the_output_is_named(w2v, monkeypatch):
-    def full(vectors, path, format):
+    def full(vectors, path, format, **options):
         raise CorpusError(f"{os.path.basename(path)}: cannot be written (No space left on device)")
 
     monkeypatch.setattr(formats, "save", full)

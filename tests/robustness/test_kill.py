@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="kill -9")
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="kill -9"), pytest.mark.compiled]
 
 
 @pytest.fixture

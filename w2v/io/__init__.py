@@ -92,16 +92,20 @@ def peek(path: str | os.PathLike) -> dict:
         return facts | FORMATS[name].peek(source)
 
 
-def save(vectors: WordVectors, path: str | os.PathLike, format: str = "native") -> None:
+def save(vectors: WordVectors, path: str | os.PathLike, format: str = "native", *, like: str | None = None) -> None:
     """Write vectors in one of FORMATS; ``-`` is standard output.
 
     All but "native" hold words and float32 only, compressed where the name ends in .gz; the text forms have six
     decimals.  The file that was there is replaced at the end, and stays if writing fails.
+    ``like``: the file whose permissions a new native one gets.
     CorpusError for words that a form cannot hold (with a space, in all but native), and for NaN.
     """
     if format not in FORMATS:
         raise CorpusError(f"format {format}: one of {', '.join(FORMATS)}")
-    FORMATS[format].write(vectors, path)
+    if format == "native":
+        native.write(vectors, path, like=like)
+    else:
+        FORMATS[format].write(vectors, path)
 
 
 def format_for(path: str | os.PathLike) -> str:
