@@ -21,5 +21,5 @@ def kill(monkeypatch):
 def test_killed_commands_end_as_commands_that_were_not(kill, tmp_path, capsys):
     rnnlm, w2v = kill.JOBS[0], kill.JOBS[3]
     cache = Path(os.environ["NUMBA_CACHE_DIR"])
-    code = kill.main(3, 1, [rnnlm, w2v], cold=0, cache=cache)
+    code = kill.main(2, 1, [rnnlm, w2v], cold=0, cache=cache)
     assert code == 0, capsys.readouterr().out
