@@ -22,15 +22,24 @@ def mapping_of(array: np.ndarray) -> mmap.mmap | None:
 def anonymous(shape: tuple[int, ...], dtype) -> np.ndarray:
     """Zeros in pages of their own, which ``discard`` gives back one by one; those never written take no memory."""
     dtype, n = np.dtype(dtype), math.prod(shape)
-    if n == 0 or not hasattr(mmap, "MAP_ANONYMOUS"):
-        return np.zeros(shape, dtype)
+    mapping = pages(n * dtype.itemsize)
+    return np.zeros(shape, dtype) if mapping is None else np.frombuffer(mapping, dtype, n).reshape(shape)
+
+
+def pages(n_bytes: int) -> mmap.mmap | None:
+    """Pages of no file, zeros until they are written; None of no bytes, and where the system has none that are private.
+
+    MemoryError if there is no room.
+    """
+    if n_bytes == 0 or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return None
     try:
-        mapping = mmap.mmap(-1, n * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        mapping = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, OverflowError) as error:
-        raise MemoryError(f"{n * dtype.itemsize:,} bytes") from error
+        raise MemoryError(f"{n_bytes:,} bytes") from error
     with suppress(AttributeError, OSError):
         mapping.madvise(mmap.MADV_HUGEPAGE)  # as NumPy asks for its large arrays
-    return np.frombuffer(mapping, dtype, n).reshape(shape)
+    return mapping
 
 
 def discard(array: np.ndarray) -> None:

@@ -14,18 +14,21 @@ from typing import BinaryIO
 
 from corpora.errors import CorpusError, FormatError
 from corpora.inputs import COMPRESSED, LONGEST, STDIN, too_long
+from corpora.mapping import pages
 
 PREFIX = 1 << 16  # bytes that are looked at to find out what a file is
+MAPPED = 1 << 26  # bytes from which on a file is mapped: reading fewer takes a hundredth of a second
 _CHUNK = 1 << 22
 
 
 class Source:
     """An open model file, plain or compressed (gzip, bzip2, xz, by magic bytes).
 
-    ``prefix``: the first 64 KiB.  ``data``: the whole content as a writable buffer; a plain file is
-    mapped copy-on-write, so that writing to arrays over it never reaches the file.  Pipes are read,
-    and so is standard input, whose name is ``-``.  Of what is not mapped ``upto`` reads only as much as the
-    reader has found to be right: a tiny compressed file can become any size.
+    ``prefix``: the first 64 KiB.  ``data``: the whole content as a writable buffer; a plain file of 64 MiB and
+    more is mapped copy-on-write, so that writing to arrays over it never reaches the file.  If another program cuts
+    such a file off in its place, the system ends whoever uses the pages that are gone (SIGBUS); a smaller one is
+    read.  Pipes are read, and so is standard input, whose name is ``-``.  Of these, and of compressed files, ``upto``
+    reads only as much as the reader has found to be right: a tiny compressed file can become any size.
     Raises CorpusError where the file cannot be opened, FormatError for damaged compressed data.
     """
 
@@ -71,8 +74,8 @@ class Source:
 
         It is one buffer that grows, so that no array may be made over it before it is complete.
         """
-        if self._mapped is not None:
-            return self._mapped
+        if self._plain is not None:
+            return self._plain
         if not self._held:
             self._held += self.prefix
         while not self._ended and (n is None or len(self._held) < n):
@@ -82,13 +85,33 @@ class Source:
         return self._held
 
     @cached_property
-    def _mapped(self) -> mmap.mmap | None:
+    def _plain(self) -> mmap.mmap | bytearray | None:
+        """The content of a plain file: of a small one a copy, of a large one the file, mapped; None: it must be read."""
         if self.is_plain_file and self.prefix:
+            if self.size < MAPPED:
+                return self._copy()
             try:
                 return mmap.mmap(self._raw.fileno(), 0, access=mmap.ACCESS_COPY)
             except OSError:
                 pass  # some network file systems cannot map: it is read
         return None
+
+    def _copy(self) -> mmap.mmap | bytearray:
+        """The content in pages of its own, where arrays lie as they would in the mapped file."""
+        data = pages(self.size)
+        if data is None:
+            data = bytearray(self.size)
+        data[: len(self.prefix)] = self.prefix
+        n = len(self.prefix)
+        with memoryview(data) as view:
+            try:
+                while n < len(data) and (more := self._raw.readinto(view[n:])):
+                    n += more
+            except OSError as error:
+                raise self._damaged(error) from error
+        if n < len(data):
+            raise FormatError(self.path, None, f"cut short while it was read: {n} of {len(data)} bytes")
+        return data
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """The content in pieces of at most ``size`` bytes, without ever holding it: once, and instead of ``data``."""

@@ -64,7 +64,7 @@ def load(path: str | os.PathLike, *, dtype: str | None = None, as_stored: bool =
 
     ``dtype``: "float32" or "float64" for parameters of that type; None: as the file has them, and
     for the toolkit's files float64, in which the toolkit computes.  ``as_stored``: float32 for these, which is what
-    they hold.  A native file is mapped, not read: on Windows it cannot be replaced while its model is in use.
+    they hold.  A large native file is mapped, not read: on Windows it cannot be replaced while its model is in use.
     CorpusError or FormatError, one line, for any other file.
     """
     with Source(path) as source:

@@ -59,7 +59,7 @@ def load(
     """The vectors in a file, plain or compressed (gzip, bzip2, xz); ``-`` is standard input.
 
     ``limit``: the first so many words; the rest is not read.  ``dtype``: "float32" or "float64", None: as the file
-    has them, float32 in all but native files.  A native file is mapped, not read.
+    has them, float32 in all but native files.  A large native file is mapped, not read.
     Of a word that is there several times the first vector counts; ``warn`` is told so in a line (None: the logger
     ``w2v`` is).  ``progress`` is called with the bytes of each piece that was read.
     CorpusError or FormatError, one line, for any other file.
