@@ -25,7 +25,7 @@ from corpora.processors import available
 from corpora.source import Source
 from corpora.vocab import EOS, UNK, Vocab, WordList
 from rnnlm.io.pieces import LinePieces
-from rnnlm.ngram.counts import CountedTrie, count_rows
+from rnnlm.ngram.counts import CountedTrie, NoHistory, count_rows
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, MAX_WORDS, NONE, PROB, START, internal_ids
 from rnnlm.ngram.vocabulary import by_count, inverse, with_unk
 
@@ -207,15 +207,24 @@ def read_counted(
     The vocabulary is that of the text, by descending count, ties by bytes; or ``vocab_file``: then other words
     are ``<unk>`` (``unk`` "word"), or n-grams with them are left out ("kenlm", and those with ``<unk>``).
     Counts of shorter n-grams are taken as they stand.  A shorter n-gram that is missing has the sum of what it ends.
-    FormatError with the line's number for what is wrong, CorpusError where there are no n-grams of an order.
+    FormatError with the line's number for what is wrong, CorpusError where there are no n-grams of an order, or there
+    is no count of what n-grams begin with.
     """
     files = unlike(expand(paths))
     reader = _Rows(order, None if vocab_file is None else with_unk(Vocab.read(vocab_file)), unk == "kenlm")
     for path in files:
         with Source(path) as source:
             reader.read(CountLines(source))
-    vocab, rows, weights = reader.finish(", ".join(paths))
-    return vocab, count_rows(rows, weights, len(vocab), threads=threads)
+    place = ", ".join(paths)
+    vocab, rows, weights = reader.finish(place)
+    try:
+        return vocab, count_rows(rows, weights, len(vocab), threads=threads)
+    except NoHistory as error:
+        known = {START: START_WORD, **dict(zip(internal_ids(len(vocab)).tolist(), vocab.words, strict=False))}
+        ngram = shown(b" ".join(known[word] for word in error.words[::-1].tolist()), 80)
+        raise CorpusError(
+            f'{place}: no count of "{ngram}", with which longer n-grams begin: a file was damaged, or is missing'
+        ) from error
 
 
 def unlike(files: list[str]) -> list[str]:

@@ -125,6 +125,7 @@ def count_rows(
 
     rows (M, N) uint32: internal ids, the newest word first, NONE beyond the oldest; START may be the oldest.
     weights (M,) int64, below 2^32.  An n-gram that is not among the rows but ends some of them has their sum.
+    NoHistory where one begins some of them, and is neither among the rows nor the end of any.
     """
     arena = arena or Arena()
     internal = internal_ids(n_words)
@@ -143,7 +144,27 @@ def count_rows(
         histories, n_ids, threads, histories_of, lambda sorter, part: sorter.histories(histories[part], following[part])
     )
     store.records = histories_of.records
-    return store.finished(internal, int(weights[rows[:, 0] == START].sum()), counts)
+    counted = store.finished(internal, int(weights[rows[:, 0] == START].sum()), counts)
+    _require_histories(counted, rows)
+    return counted
+
+
+class NoHistory(Exception):
+    """An n-gram that begins longer ones has no count.  ``words``: its internal ids, the newest first."""
+
+    def __init__(self, words: np.ndarray):
+        super().__init__()
+        self.words = words
+
+
+def _require_histories(counted: CountedTrie, rows: np.ndarray) -> None:
+    """NoHistory unless every history of two words and more is a node: estimation counts on them in one order."""
+    common, length = counted.records >> 24 & 15, counted.records >> 28
+    for n in range(2, counted.order):
+        if int(np.count_nonzero((common < n) & (length >= n))) != len(counted.nodes[n - 1]) - 1:
+            words = {row[:n].tobytes() for row in rows if row[n - 1] != NONE}
+            shorter = (row[1 : n + 1] for row in rows if row[n] != NONE)
+            raise NoHistory(next(history for history in shorter if history.tobytes() not in words))
 
 
 def _sort_rows(rows: np.ndarray, n_ids: int, threads: int, store: _Store, sort: Callable) -> np.ndarray:
