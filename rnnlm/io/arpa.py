@@ -28,7 +28,18 @@ from corpora.inputs import UTF8_BOM
 from corpora.source import Source
 from corpora.vocab import EOS, UNK, Vocab, WordList
 from rnnlm.io.pieces import LinePieces
-from rnnlm.ngram.trie import BLANK, FIRST_WORD, MAX_ORDER, MAX_WORDS, NO_BACKOFF, NONE, START, ZERO, internal_ids
+from rnnlm.ngram.trie import (
+    BLANK,
+    FIRST_WORD,
+    LARGEST_BACKOFF,
+    MAX_ORDER,
+    MAX_WORDS,
+    NO_BACKOFF,
+    NONE,
+    START,
+    ZERO,
+    internal_ids,
+)
 
 START_WORD = b"<s>"
 OTHER_UNK = b"<UNK>"
@@ -318,7 +329,7 @@ class _Section:
             p.PROB_NAN: "the log10 probability is not a number (NaN)",
             p.PROB_POSITIVE: f"the log10 probability is {prob}, above 0",
             p.BACKOFF_NUMBER: f'expected a log10 back-off weight after the {n}-gram, found "{last}"',
-            p.BACKOFF_INFINITE: f"the log10 back-off weight is {last}, no finite number",
+            p.BACKOFF_RANGE: f"the log10 back-off weight is {last}, no finite number of at most {LARGEST_BACKOFF:g}",
             p.HIGHEST_BACKOFF: f"a back-off weight, {last}, in the highest order, where none can be",
         }
         if stop == p.UNKNOWN:

@@ -12,7 +12,7 @@ import numpy as np
 from corpora.bytes_simd import bit_count, load8, separator_mask, trailing_zeros
 from corpora.encode import find_words
 from corpora.jit import exact_kernel
-from rnnlm.ngram.trie import MAX_ORDER, NO_BACKOFF, NONE, ZERO
+from rnnlm.ngram.trie import LARGEST_BACKOFF, MAX_ORDER, NO_BACKOFF, NONE, ZERO
 
 # state: where in the piece the next line is, n-grams so far, lines so far, why the kernel stopped, the word at fault,
 # bytes of words so far (of unigrams)
@@ -21,9 +21,7 @@ N_STATE = 6
 # why it stopped: the piece is done; at a line that is empty (and was passed), of a section's head, or without a row
 DONE, EMPTY, HEAD, FULL = range(4)
 # ... or at one that is wrong
-FEW, MANY, PROB_NUMBER, PROB_NAN, PROB_POSITIVE, BACKOFF_NUMBER, BACKOFF_INFINITE, HIGHEST_BACKOFF, UNKNOWN = range(
-    4, 13
-)
+FEW, MANY, PROB_NUMBER, PROB_NAN, PROB_POSITIVE, BACKOFF_NUMBER, BACKOFF_RANGE, HIGHEST_BACKOFF, UNKNOWN = range(4, 13)
 
 _U = np.uint64
 _BATCH = 64  # lines whose words are looked up together
@@ -33,7 +31,7 @@ _LOWER = _U(0x20)
 _MOST = _U(10**18)  # a mantissa that takes one more digit
 _POWERS = np.array([10.0**k for k in range(23)])  # exact in float64
 _LARGEST_EXPONENT = 9999
-_ZERO = np.float32(ZERO)
+_ZERO, _LARGEST_BACKOFF = np.float32(ZERO), np.float32(LARGEST_BACKOFF)
 _NONE = np.uint32(NONE)
 _NO_BACKOFF = np.float32(NO_BACKOFF)
 
@@ -152,8 +150,8 @@ def _read_numbers(base, starts, lengths, n_fields, order, highest, row, log10_pr
         if not good:
             return BACKOFF_NUMBER
         backoff = np.float32(value) + np.float32(0)  # -0 is a weight of 0
-        if not np.isfinite(backoff):
-            return BACKOFF_INFINITE
+        if not (np.isfinite(backoff) and backoff <= _LARGEST_BACKOFF):
+            return BACKOFF_RANGE
         if highest and backoff != np.float32(0):
             return HIGHEST_BACKOFF
     if not highest:

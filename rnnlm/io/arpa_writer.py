@@ -19,7 +19,7 @@ from corpora.errors import CorpusError
 from corpora.files import replace_file
 from corpora.processors import available
 from corpora.vocab import WordList
-from rnnlm.ngram.trie import CHILD, FIRST_WORD, START, WORD, Trie
+from rnnlm.ngram.trie import FIRST_WORD, START, Trie
 
 _BLOCK = 1 << 15  # n-grams that one thread formats at a time; smaller pieces are written far more slowly
 _BUFFER = 1 << 21  # bytes
@@ -33,7 +33,8 @@ def write(lm, path: str | os.PathLike, threads: int | None = None) -> None:
     """
     path = os.fspath(path)
     trie = lm.trie
-    _check(trie, len(lm.vocab), path)
+    if len(lm.vocab) + 1 != trie.internal.size or not trie.is_whole():
+        raise CorpusError(f"{path}: not written, because the model's arrays contradict each other: a damaged file?")
     finish = finisher(path)
     lines = _Lines(lm.vocab, trie, finish)
     head = b"\\data\\\n" + b"".join(b"ngram %d=%d\n" % (n, trie.n_ngrams(n)) for n in range(1, trie.order + 1))
@@ -109,16 +110,3 @@ class _Lines:
                 first = write_lines(tables, self._sizes, order, is_highest, *common, last, out, n_bytes)
             pieces.append(self._finish(out[: n_bytes[0]].data))
         return pieces
-
-
-def _check(trie: Trie, n_words: int, path: str) -> None:
-    """The kernels trust the arrays, which may be those of a damaged file."""
-    good = trie.internal.size == n_words + 1 and len(trie.nodes[0]) == n_words + FIRST_WORD + 1
-    for above, nodes in zip(trie.nodes, trie.nodes[1:], strict=False):
-        children = above[:, CHILD]
-        good = (
-            good and children[0] == 0 and children[-1] == len(nodes) - 1 and bool((children[1:] >= children[:-1]).all())
-        )
-    good = good and all(nodes[:-1, WORD].max(initial=0) < n_words + FIRST_WORD for nodes in trie.nodes)
-    if not good:
-        raise CorpusError(f"{path}: not written, because the model's arrays contradict each other: a damaged file?")

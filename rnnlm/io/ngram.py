@@ -1,11 +1,12 @@
-"""The native file of an n-gram model: safetensors, mapped, as those of recurrent models.
+"""The native file of an n-gram model: safetensors, mapped if it is large, as those of recurrent models.
 
     "__metadata__"   ``format``, ``format_version``, and as JSON ``order``, ``ngrams`` (how many of each order)
                      and ``training`` (tokenizer, smoothing and what else is known of its making)
     tensors          ``nodes.1`` ... ``nodes.N`` and ``internal``, as ``rnnlm.ngram.trie`` has them, and the
                      vocabulary as in native files of recurrent models
 
-Loading takes no time whatever its size, so nodes are not looked at, but for their shapes, first and last.
+Loading takes no time whatever its size, so nodes are not looked at, but for their shapes, first and last: queries
+bound what they take from them, and whoever goes through all of them looks first (``Trie.is_whole``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from corpora.checks import shown
 from corpora.errors import FormatError
 from corpora.mapping import discard
+from corpora.record import require_types
 from corpora.source import Source
 from corpora.tensors import Header, read_array, read_header, read_vocab, to_json, vocab_tensors, write_tensors
 from corpora.tensors import recognises as recognises_tensors
@@ -25,6 +28,12 @@ from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, NONE, Trie
 
 FORMAT = "rnnlm-ngram"
 FORMAT_VERSION = 1
+
+# what is read of the metadata; None: may be missing
+_TRAINING = {
+    **{"tokenizer": str | None, "smoothing": str | None, "interpolated": bool | None, "orders": list | None},
+    **{"min_counts": list[int] | None, "prune": float | None, "train_words": int | None},
+}
 
 recognises = partial(recognises_tensors, format=FORMAT)
 
@@ -40,7 +49,7 @@ def peek(source: Source) -> dict:
         "order": order,
         "ngrams": counts,
         "n_words": header.size("vocab_counts"),
-        "training": header.json(source.path, "training", dict),
+        "training": _training(source.path, header),
     }
 
 
@@ -55,13 +64,34 @@ def read(source: Source, dtype: str | None = None):
     order = _order(source.path, header)
     vocab = read_vocab(source, header)
     internal = read_array(source, header, "internal", np.uint32, (len(vocab) + 1,))
-    if internal[-1] != NONE or internal[:-1].min() < FIRST_WORD or internal[:-1].max() >= FIRST_WORD + len(vocab):
-        raise FormatError(source.path, None, 'the tensor "internal" has ids outside the vocabulary')
+    if not _is_permutation(internal, len(vocab)):
+        raise FormatError(source.path, None, 'the tensor "internal" does not have the id of each word once')
     nodes = [_nodes(source, header, n, order, len(vocab)) for n in range(1, order + 1)]
     for n, (above, below) in enumerate(pairwise(nodes), 1):
         if above[0, CHILD] != 0 or above[-1, CHILD] != len(below) - 1:
             raise FormatError(source.path, None, f'the tensors "nodes.{n}" and "nodes.{n + 1}" do not fit each other')
-    return BackoffLM(vocab, Trie(nodes, internal), header.json(source.path, "training", dict))
+    return BackoffLM(vocab, Trie(nodes, internal), _training(source.path, header), path=source.path)
+
+
+def _training(path: str, header: Header) -> dict:
+    training = header.json(path, "training", dict, _TRAINING)
+    try:
+        for order in training.get("orders") or []:
+            require_types(order, {"discounts": dict})
+            require_types(order["discounts"], dict.fromkeys(order["discounts"], float))
+    except ValueError as error:
+        raise FormatError(path, None, f'"orders" in its metadata: {shown(str(error), 100)}') from error
+    return training
+
+
+def _is_permutation(internal: np.ndarray, n_words: int) -> bool:
+    """Whether the words have the ids from FIRST_WORD on, each one once, and what is no word NONE."""
+    ids = internal[:-1]
+    if internal[-1] != NONE or ids.min() < FIRST_WORD or ids.max() >= FIRST_WORD + n_words:
+        return False
+    seen = np.zeros(n_words, bool)
+    seen[ids - np.uint32(FIRST_WORD)] = True
+    return bool(seen.all())
 
 
 def _order(path: str, header: Header) -> int:

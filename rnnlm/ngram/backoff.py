@@ -110,6 +110,13 @@ def _gallop(siblings, row, lo, hi, word, at):
 
 
 @exact_kernel
+def _children(place, n_children):
+    """The rows of the children of the node at an address, first to stop; bounded, whatever a damaged file says."""
+    stop = min(np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD))), n_children)
+    return min(np.uint32(load32(place + _field(CHILD))), n_children), stop
+
+
+@exact_kernel
 def lay_out(ids, internal, unknown, eos, words):
     """words (>= 2 n,) uint32: the internal ids of ids (n,) int32, and START after every sentence end.
 
@@ -173,8 +180,11 @@ def _find(active, n, nodes, row, is_chosen):
 
 
 @exact_kernel
-def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, reached, per_id):
-    """Write down the n-grams of m words that were found, m below the order; returns how many positions go on."""
+def _keep(active, n, nodes, m, n_children, words, start, log_prob, order, backoffs, path, reached, per_id):
+    """Write down the n-grams of m words that were found, m below the order; returns how many positions go on.
+
+    n_children: nodes of the next order.
+    """
     left = _U(0)
     for a in range(n):
         i = _U(active.position[a])
@@ -191,8 +201,7 @@ def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, re
         if path.size:
             path[i, m - 1] = (place - nodes) >> _ROW if found else _U(ABSENT)
         reached[i + _U(1)] = m - 1 + found
-        first = np.uint32(load32(place + _field(CHILD)))
-        stop = np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD)))
+        first, stop = _children(place, n_children)
         reaches = at >= _U(m)
         before = words[at - _U(m) if reaches else _U(0)]
         # the history of a longer n-gram is in the trie, too
@@ -200,7 +209,7 @@ def _keep(active, n, nodes, m, words, start, log_prob, order, backoffs, path, re
         active.position[left] = i
         active.lo[left], active.hi[left], active.word[left] = first, stop, before
         active.guess[left] = _first_guess(before, first, stop, per_id)
-        left += _U(found & (first != stop) & reaches & (before != np.uint32(NONE)) & history)
+        left += _U(found & (first < stop) & reaches & (before != np.uint32(NONE)) & history)
     return left
 
 
@@ -218,8 +227,8 @@ def _keep_highest(active, n, nodes, m, log_prob, order):
 
 
 @exact_kernel
-def _enter(active, begin, end, unigrams, words, start, log_prob, order, backoffs, path, reached, per_id):
-    """The unigrams of the positions begin to end; returns how many go on."""
+def _enter(active, begin, end, unigrams, n_children, words, start, log_prob, order, backoffs, path, reached, per_id):
+    """The unigrams of the positions begin to end; returns how many go on.  n_children: nodes of order 2."""
     for i in range(begin, end):
         prefetch(unigrams + (_U(words[_U(start) + i]) << _ROW))
     left = _U(0)
@@ -233,27 +242,27 @@ def _enter(active, begin, end, unigrams, words, start, log_prob, order, backoffs
         if path.size:
             path[i, 0] = word if is_word else ABSENT
         reached[i + _U(1)] = is_word
-        first = np.uint32(load32(place + _field(CHILD)))
-        stop = np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD)))
+        first, stop = _children(place, n_children)
         before = words[at - _U(at > _U(0))]
         active.position[left] = i
         active.lo[left], active.hi[left], active.word[left] = first, stop, before
         active.guess[left] = _first_guess(before, first, stop, per_id)
-        left += _U((word > np.uint32(START)) & (at > _U(0)) & (first != stop) & (before != np.uint32(NONE)))
+        left += _U((word > np.uint32(START)) & (at > _U(0)) & (first < stop) & (before != np.uint32(NONE)))
     return left
 
 
 @exact_kernel
-def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
+def walk(nodes, sizes, words, start, log_prob, order, backoffs, path):
     """Find the longest n-gram that ends at each of the positions start, start + 1, ... of ``words``.
 
-    nodes (N,) uint64: the addresses of the trie's arrays; n_ids: rows of the first, its sentinel apart.
+    nodes (N,) uint64: the addresses of the trie's arrays; sizes (N + 1,) uint32: their rows, sentinels apart, and 0.
+    Whatever is in the arrays, nothing else is read: the rows of children are bounded, words must be below sizes[0].
     Overwritten: log_prob (n,) float32, order (n,) int32, of that n-gram; backoffs (N, n or more) float32, the
     weights of all n-grams that end at a position, 0 where there is none; path (n, N) uint32, their rows, or
     ABSENT, if it is not empty.  The highest order, if it is above 1, has neither.
     """
     highest = nodes.size
-    per_id = (_U(1) << _FRACTION) // _U(n_ids)
+    per_id = (_U(1) << _FRACTION) // _U(sizes[0])
     active = _Active(
         np.empty(_BATCH, np.uint32),
         np.empty(_BATCH, np.uint32),
@@ -269,7 +278,9 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
     n = _U(order.size)
     for begin in range(_U(0), n, _U(_BATCH)):
         end = min(begin + _U(_BATCH), n)
-        left = _enter(active, begin, end, nodes[0], words, start, log_prob, order, backoffs, path, reached, per_id)
+        left = _enter(
+            active, begin, end, nodes[0], sizes[1], words, start, log_prob, order, backoffs, path, reached, per_id
+        )
         for m in range(2, highest + 1):
             at, row = nodes[_U(m - 1)], _TOP_ROW if m == highest else _ROW
             for a in range(left):
@@ -283,7 +294,9 @@ def walk(nodes, n_ids, words, start, log_prob, order, backoffs, path):
             if m == highest:
                 _keep_highest(active, left, at, m, log_prob, order)
             else:
-                left = _keep(active, left, at, m, words, start, log_prob, order, backoffs, path, reached, per_id)
+                left = _keep(
+                    active, left, at, m, sizes[_U(m)], words, start, log_prob, order, backoffs, path, reached, per_id
+                )
 
 
 @exact_kernel

@@ -107,8 +107,15 @@ def _entropies(sums, backoffs, parents, shorter, out):
         out[x] = max(np.log(mass) - sums[x, 0] / mass, 0.0) / 0.6931471805599453 if mass > 0.0 else 0.0
 
 
+class Contradiction(Exception):
+    """An n-gram whose history is nowhere: the arrays are damaged."""
+
+
 class Histories:
-    """The contexts of all n-grams of a trie.  Made once for a model, in time and memory that grow with it."""
+    """The contexts of all n-grams of a trie.  Made once for a model, in time and memory that grow with it.
+
+    Contradiction where the trie, which must be whole (``Trie.is_whole``), lacks one.
+    """
 
     def __init__(self, trie: Trie):
         self.trie = trie
@@ -129,6 +136,8 @@ class Histories:
             else:
                 contexts = np.empty(size, np.uint32)
                 follow_contexts(trie.nodes[n - 3], upper, nodes, n_ids, self.contexts[-1], contexts)
+                if (contexts == ABSENT).any():
+                    raise Contradiction
             words = np.empty(size, np.uint32)
             _newest_words(parents, newest, words)
             log_probs = np.array(trie.log10_probs(n))
@@ -164,7 +173,10 @@ class Histories:
         return following
 
     def distribution(self, path: np.ndarray) -> np.ndarray:
-        """Probabilities (V,) float64 after a history; path (>= N - 1,) uint32: the rows of its ends, shortest first."""
+        """Probabilities (V,) float64 after a history; path (>= N - 1,) uint32: the rows of its ends, shortest first.
+
+        NaN where no word has any.
+        """
         lengths = [m for m, row in enumerate(path.tolist()[: self.trie.order - 1], 1) if row != ABSENT]
         backoffs = [float(self._backoffs(m)[path[m - 1]]) for m in lengths]
         shift = sum(backoffs)
@@ -175,7 +187,8 @@ class Histories:
             row = int(path[m - 1])
             _override(p, starts[row], starts[row + 1], rows, words, self.log_probs[m], shift)
         p = p[self.trie.internal[:-1]]
-        return p / p.sum()
+        with np.errstate(invalid="ignore", over="ignore"):
+            return p / p.sum()
 
     # ---- entropies
 
@@ -185,7 +198,8 @@ class Histories:
         p = self._unigram_probs[FIRST_WORD:]
         mass = float(p.sum())
         term = float((p[p > 0] * libm.log(p[p > 0])).sum())
-        entropies = [np.array([(math.log(mass) - term / mass) / math.log(2)], np.float32)]
+        bits = (math.log(mass) - term / mass) / math.log(2) if mass > 0 else math.nan
+        entropies = [np.array([bits], np.float32)]
         shorter, parents = np.array([[term, mass]]), np.zeros(len(self.trie.nodes[0]) - 1, np.uint32)
         for n in range(2, self.trie.order + 1):
             nodes = self.trie.nodes[n - 1]

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from corpora.errors import FormatError
 from corpora.language_model import Scored
 from corpora.mapping import populate
 from corpora.processors import available
@@ -29,7 +30,7 @@ _WORTH_MAPPING = 50_000  # tokens at a time: who scores so many uses most pages 
 class BackoffLM:
     """A model in memory, or mapped from a file.  ``training``: how it was made (smoothing, discounts, tokenizer).
 
-    ``arena``: who keeps the arrays, if they live in temporary files.
+    ``arena``: who keeps the arrays, if they live in temporary files.  ``path``: the native file that they are from.
     Its state is the history: (N - 1,) uint32 internal ids, the newest last, NONE before the first word.
     ``threads`` score a long text; the result is the same.
     """
@@ -39,6 +40,7 @@ class BackoffLM:
     training: dict = field(default_factory=dict)
     threads: int = field(default_factory=available)
     arena: Arena | None = None
+    path: str | None = None
     _mapped: bool = field(default=False, init=False, repr=False)
 
     @property
@@ -107,7 +109,7 @@ class BackoffLM:
         """Probabilities (V,) float64 of the next word; they sum to one."""
         walk = _Walk(self.trie, 1)
         walk.go(state, state.size - 1, state.size)
-        return self.histories.distribution(walk.path[0])
+        return self._distribution(walk.path[0])
 
     def distributions(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Probabilities (n, V) float64 before each of ids (n,) int32, the first of which follows ``state``."""
@@ -121,7 +123,7 @@ class BackoffLM:
             path = walk.path[position]
             key = path[: max(self.order - 1, 1)].tobytes()
             if key not in known:
-                known[key] = self.histories.distribution(path)
+                known[key] = self._distribution(path)
             out[i] = known[key]
         return out
 
@@ -154,10 +156,27 @@ class BackoffLM:
 
     @cached_property
     def histories(self):
-        """The contexts of all n-grams, for distributions and entropies; made when it is first asked for."""
-        from rnnlm.ngram.histories import Histories
+        """The contexts of all n-grams, for distributions and entropies; made when it is first asked for.
 
-        return Histories(self.trie)
+        FormatError where the arrays are those of a damaged file.
+        """
+        from rnnlm.ngram.histories import Contradiction, Histories
+
+        try:
+            if self.path is not None and not self.trie.is_whole():
+                raise Contradiction
+            return Histories(self.trie)
+        except Contradiction as error:
+            raise self._error("damaged: its n-grams contradict each other") from error
+
+    def _distribution(self, path: np.ndarray) -> np.ndarray:
+        p = self.histories.distribution(path)
+        if not np.isfinite(p).all():
+            raise self._error("no word has a probability after some history")
+        return p
+
+    def _error(self, reason: str) -> FormatError:
+        return FormatError(self.path or "the n-gram model", None, reason)
 
     def _score_spans(self, words: np.ndarray, spans, entropy: bool) -> list[tuple[np.ndarray, ...]]:
         """log10_prob, order and entropy_bits (empty if not asked for) of each span of positions, its first left out."""
@@ -173,6 +192,8 @@ class BackoffLM:
             bits = np.empty(0)
             if entropy:
                 bits = self.histories.entropies_after(walk.path[: n - 1])[words[a + 1 : b] != START]
+                if np.isnan(bits).any():
+                    raise self._error("no word has a probability after some history")
             parts.append((out[:n_tokens], orders[:n_tokens], bits))
         return parts
 
@@ -185,6 +206,7 @@ class _Walk:
 
     def __init__(self, trie: Trie, largest: int, *, paths: bool = True):
         self._addresses = np.array([nodes.ctypes.data for nodes in trie.nodes], np.uint64)
+        self._sizes = np.array([*(len(nodes) - 1 for nodes in trie.nodes), 0], np.uint32)
         self._trie = trie  # keeps the arrays
         self.log_prob, self.order = np.empty(largest, np.float32), np.empty(largest, np.int32)
         self.backoffs = np.empty((trie.order, largest), np.float32)
@@ -196,4 +218,4 @@ class _Walk:
 
         n = stop - start
         found = (self.log_prob[:n], self.order[:n], self.backoffs, self.path[:n])
-        walk(self._addresses, len(self._trie.nodes[0]) - 1, words, start, *found)
+        walk(self._addresses, self._sizes, words, start, *found)

@@ -14,6 +14,7 @@ one cache line, without a hash table.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,6 +23,7 @@ FIRST_WORD = 2  # the internal id of the first word of the vocabulary
 MAX_ORDER = 9
 MAX_WORDS = (1 << 24) - FIRST_WORD - 1
 ZERO = -99.0  # log10 of a probability of zero, as SRILM writes it
+LARGEST_BACKOFF = 38.0  # log10 of a back-off weight: even those of MAX_ORDER - 1 histories make a float64
 BLANK = 1.0  # in the place of a log10 probability: no n-gram, only on the way to longer ones
 NO_BACKOFF = -0.0  # in the place of a back-off weight: none, for no longer n-gram begins with this one; counts as 0
 NO_BACKOFF_BITS = 0x80000000  # the same, of float32
@@ -76,3 +78,24 @@ class Trie:
         if order == 1:
             probs = probs[START:]
         return int(probs.size - np.count_nonzero(probs > 0))
+
+    def is_whole(self) -> bool:
+        """Whether the arrays fit each other, as those of a damaged file may not: a pass over all of them.
+
+        ``rnnlm.ngram.backoff.walk`` bounds what it takes from them; whoever goes through all nodes asks first.
+        """
+        n_ids = self.internal.size - 1 + FIRST_WORD
+        if len(self.nodes[0]) != n_ids + 1:
+            return False
+        for above, nodes in pairwise(self.nodes):
+            children = above[:, CHILD]
+            if children[0] != 0 or children[-1] != len(nodes) - 1 or (children[1:] < children[:-1]).any():
+                return False
+        if any(nodes[:-1, WORD].max(initial=0) >= n_ids for nodes in self.nodes):
+            return False
+        # NaN is neither
+        probs = (self.log10_probs(n) for n in range(1, self.order + 1))
+        backoffs = (nodes.view(np.float32)[:-1, BACKOFF] for nodes in self.nodes if nodes.shape[1] > BACKOFF)
+        return all((column <= BLANK).all() for column in probs) and all(
+            ((column > -np.inf) & (column <= LARGEST_BACKOFF)).all() for column in backoffs
+        )

@@ -16,7 +16,7 @@ from corpora.vocab import Vocab
 from rnnlm import describe, io
 from rnnlm.ngram.build import build_trie
 from rnnlm.ngram.model import BackoffLM
-from rnnlm.ngram.trie import CHILD
+from rnnlm.ngram.trie import BACKOFF, CHILD, PROB, WORD, Trie
 from tests.reference.trie import arrays, closed_ngrams
 
 WORDS = [b"</s>", b"<unk>", b"\xff\xfe", "日本".encode(), b"cat", b"dog"]
@@ -195,7 +195,7 @@ def test_orders_that_do_not_fit_each_other(tmp_path):
         lm = model()
         lm.trie.internal[2] = value
         io.save(lm, tmp_path / "model")
-        assert '"internal" has ids outside the vocabulary' in refusal(tmp_path / "model")
+        assert '"internal" does not have the id of each word once' in refusal(tmp_path / "model")
 
 
 def test_any_changed_byte_of_the_head_is_read_or_refused_in_one_line(tmp_path):
@@ -215,3 +215,66 @@ def test_any_changed_byte_of_the_head_is_read_or_refused_in_one_line(tmp_path):
             except CorpusError as error:
                 message = str(error)
             assert "\n" not in message
+
+
+# ---- what a damaged file may hold: nothing outside of its arrays is read
+
+
+def damaged(path, change) -> None:
+    """Write a model whose arrays ``change`` has changed in place."""
+    lm = model()
+    lm.trie = Trie([nodes.copy() for nodes in lm.trie.nodes], lm.trie.internal.copy())
+    change(lm.trie)
+    io.save(lm, path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_queries_stay_inside_whatever_the_child_rows_and_words_are(seed, tmp_path):
+    def change(trie):
+        rng = np.random.default_rng(seed)
+        for nodes in trie.nodes:
+            for column in (WORD, CHILD)[: 2 if nodes.shape[1] == 4 else 1]:
+                some = rng.random(len(nodes)) < rng.choice([0.1, 1])
+                some[[0, -1]] = False
+                wild = rng.choice(np.array([0, 1, 1 << 31, 0xFFFFFFFF, *rng.integers(1 << 32, size=8)]), len(nodes))
+                nodes[some, column] = wild[some]
+
+    path = tmp_path / "m.lm"
+    damaged(path, change)
+    lm = io.load(path)
+    ids = np.random.default_rng(seed).integers(-1, len(WORDS), 500).astype(np.int32)
+    scored, _ = lm.score_ids(ids, lm.start())
+    assert scored.order.min() >= 0
+    assert scored.order.max() <= lm.order
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda trie: trie.nodes[1].__setitem__((2, CHILD), 0xFFFFFFFF),
+        lambda trie: trie.nodes[0].__setitem__((3, CHILD), 1 << 20),
+        lambda trie: trie.nodes[1].__setitem__((1, WORD), 1000),
+        lambda trie: trie.nodes[2].__setitem__((0, WORD), 0x80000000),
+        lambda trie: trie.floats[0].__setitem__((3, PROB), np.nan),
+        lambda trie: trie.floats[1].__setitem__((0, BACKOFF), 1e30),
+        lambda trie: trie.floats[1].__setitem__((0, BACKOFF), np.nan),
+    ],
+)
+def test_what_goes_through_all_nodes_says_that_they_are_damaged(change, tmp_path):
+    path = tmp_path / "m.lm"
+    damaged(path, change)
+    lm = io.load(path)
+    for use in (
+        lambda: lm.distribution(lm.start()),
+        lambda: lm.score_ids(np.zeros(3, np.int32), lm.start(), entropy=True),
+    ):
+        with pytest.raises(FormatError, match=r"m\.lm: damaged: its n-grams contradict each other"):
+            use()
+    with pytest.raises(CorpusError, match=r"a damaged file\?"):
+        io.save(lm, tmp_path / "m.arpa", "arpa")
+
+
+def test_an_id_that_two_words_have_is_refused(tmp_path):
+    path = tmp_path / "m.lm"
+    damaged(path, lambda trie: trie.internal.__setitem__(2, trie.internal[1]))
+    assert refusal(path).endswith('the tensor "internal" does not have the id of each word once')
