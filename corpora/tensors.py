@@ -16,13 +16,14 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from corpora.checks import shown
 from corpora.errors import FormatError
 from corpora.files import replace_file
+from corpora.record import require_types
 from corpora.source import Source
 from corpora.vocab import Vocab
 
@@ -44,15 +45,23 @@ class Header(NamedTuple):
     metadata: dict[str, str]
     tensors: dict[str, tuple[np.dtype, tuple[int, ...], int]]
 
-    def json(self, path: str, key: str, kind: type):
-        """An entry of the metadata, a JSON object (``kind`` dict) or list."""
+    def json(self, path: str, key: str, kind: type, hints: Mapping[str, Any] | None = None):
+        """An entry of the metadata, a JSON object (``kind`` dict) or list.
+
+        ``hints``: the types of the object's values, or of those of each object of the list (``require_types``).
+        """
         try:
             value = json.loads(self.metadata[key])
             if not isinstance(value, kind):
                 raise ValueError(f"not a {kind.__name__}")
-            return value
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise FormatError(path, None, f'"{key}" in its metadata is missing, or not what it should be') from error
+        try:
+            for one in [] if hints is None else value if kind is list else [value]:
+                require_types(one, hints)
+        except ValueError as error:
+            raise FormatError(path, None, f'"{key}" in its metadata: {shown(str(error), 100)}') from error
+        return value
 
     def size(self, name: str) -> int:
         """How many elements a tensor has; 0 where it is missing."""
@@ -143,9 +152,9 @@ def read_vocab(source: Source, header: Header) -> Vocab:
     offsets = read_array(source, header, "vocab_offsets", np.int64, (n_words + 1,))
     counts = read_array(source, header, "vocab_counts", np.int64, (n_words,))
     try:
-        if (counts < 0).any():
-            raise ValueError("vocabulary: a count is below 0")
-        return Vocab.from_arrays(blob, offsets, counts)
+        vocab = Vocab.from_arrays(blob, offsets, counts)
+        vocab.path = source.path
+        return vocab
     except ValueError as error:
         raise FormatError(source.path, None, str(error)) from error
 

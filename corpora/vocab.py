@@ -19,6 +19,7 @@ from corpora.vocab_order import MAX_TYPES, select
 EOS = b"</s>"
 UNK = b"<unk>"
 FORMS = ("word2vec", "srilm")
+MAX_TOTAL = 1 << 62  # of the counts: tables and trees are made of sums of them
 _TAKE_BLOCK = 1 << 16
 
 
@@ -74,6 +75,14 @@ class WordList(Sequence):
         return WordList(blob, offsets)
 
 
+def require_counts(counts: np.ndarray) -> None:
+    """ValueError unless all counts are 0 or above, and few enough for their sum."""
+    if counts.min(initial=0) < 0:
+        raise ValueError("vocabulary: a count is below 0")
+    if counts.sum(dtype=np.float64) >= MAX_TOTAL:
+        raise ValueError("vocabulary: the counts add up to more than 2^62")
+
+
 class Vocab:
     """The words of a model or a text, the sentence end first; counts (V,) int64."""
 
@@ -88,6 +97,8 @@ class Vocab:
             raise ValueError(f"{len(words)} words with {self.counts.size} counts")
         if len(words) > MAX_TYPES:
             raise ValueError(f"{len(words)} words; at most {MAX_TYPES} are possible")
+        require_counts(self.counts)
+        self.path: str | None = None  # of the file it is from, for messages
 
     @classmethod
     def from_counts(
@@ -131,7 +142,7 @@ class Vocab:
         """The vocabulary over the arrays of a model file, which are not copied.  ValueError where they do not fit."""
         if blob.dtype != np.uint8 or offsets.dtype != np.int64 or blob.ndim != 1 or offsets.ndim != 1:
             raise ValueError("vocabulary: words of uint8 and offsets of int64 are needed")
-        if offsets.size < 2 or offsets[0] != 0 or offsets[-1] != blob.size or (np.diff(offsets) < 1).any():
+        if offsets.size < 2 or offsets[0] != 0 or offsets[-1] != blob.size or (offsets[1:] <= offsets[:-1]).any():
             raise ValueError("vocabulary: the offsets do not fit the words")
         return cls(WordList(blob, offsets), counts)
 
@@ -160,7 +171,7 @@ class Vocab:
     def _ids(self) -> dict[bytes, int]:
         ids = {word: i for i, word in enumerate(self.words)}
         if len(ids) != len(self):
-            raise ValueError("vocabulary: a word is there twice")
+            raise self._repetition()
         return ids
 
     @cached_property
@@ -168,7 +179,15 @@ class Vocab:
         """As ``_ids``, for many words at once."""
         from corpora.word_table import WordTable
 
-        return WordTable.of(self.words)
+        try:
+            return WordTable.of(self.words)
+        except ValueError as error:
+            raise self._repetition() from error
+
+    def _repetition(self) -> FormatError:
+        seen: set[bytes] = set()
+        word = next((word for word in self.words if word in seen or seen.add(word)), b"")
+        return FormatError(self.path or "vocabulary", None, f"the word {_shown(word)} is there twice")
 
     def index(self, word: bytes | str) -> int:
         """The id of a word, -1 where it is not in the vocabulary."""
@@ -228,7 +247,10 @@ class Vocab:
         if not words:
             raise FormatError(path, None, "no words")
         eos_count = words.pop(EOS, 0)
-        return cls([EOS, *words], [eos_count, *words.values()])
+        try:
+            return cls([EOS, *words], [eos_count, *words.values()])
+        except ValueError as error:
+            raise FormatError(path, None, str(error)) from error
 
 
 def _count(path: str, number: int, field: bytes) -> int:

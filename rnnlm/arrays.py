@@ -80,17 +80,32 @@ class State(NamedTuple):
         state.start_text(shape.n_hidden, CONTEXT_START)
         return state
 
-    def restore(self, saved: Mapping[str, np.ndarray], n_hidden: int) -> None:
+    def restore(self, saved: Mapping[str, np.ndarray], n_hidden: int, n_words: int) -> None:
         """Take over the arrays of a checkpoint.  Rows may have been padded otherwise, on a machine of wider vectors.
 
-        KeyError or ValueError where they are not those of such a network.
+        ValueError where they are not those of such a network, or say what kernels could not follow.
         """
         for name, array in self._asdict().items():
-            if name in ("hidden", "error", "previous"):
+            is_padded = name in ("hidden", "error", "previous")
+            found = saved.get(name)
+            if found is None or found.dtype != array.dtype or found.ndim != array.ndim:
+                raise ValueError(f"{name} is {'missing' if found is None else f'{found.dtype} {found.shape}'}")
+            if is_padded and found.shape[-1] >= n_hidden:
+                found = found[..., :n_hidden]
                 array[...] = 0
-                array[..., :n_hidden] = saved[name][..., :n_hidden]
-            else:
-                array[...] = saved[name]
+                array = array[..., :n_hidden]
+            if found.shape != array.shape or not np.isfinite(found).all():
+                raise ValueError(f"{name} is {found.shape}, or has NaN or infinity in it")
+            array[...] = found
+        position, filled, depth, last_word, after_reset = self.counters.tolist()
+        rows = len(self.words)
+        # a row of ``hidden`` before the block's, at least; the newest of a block is written behind those filled
+        good = 0 <= position < 1 << 62 and 0 <= filled < rows and 0 <= depth <= rows and after_reset in (0, 1)
+        if not good or not -1 <= last_word < n_words:
+            raise ValueError(f"counters are {self.counters.tolist()}")
+        for words in (self.words, self.history):
+            if words.min() < -1 or words.max() >= n_words:
+                raise ValueError(f"words from {words.min()} to {words.max()}, of {n_words}")
 
     def start_text(self, n_hidden: int, context) -> None:
         """Begin an epoch or a text: as 0.4b, old states and errors stay in the buffer and their words become </s>."""

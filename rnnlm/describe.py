@@ -58,9 +58,10 @@ def describe(found: dict) -> str:
     else:
         rows.append(("content", f"probabilities of the words of one text ({found['probabilities']})"))
     lines = [f"{name:11} {value}" for name, value in rows]
-    if found.get("history"):
+    epochs = [epoch for epoch in found.get("history", []) if epoch.keys() >= _COLUMNS]
+    if epochs:
         lines.append("\nepoch     alpha  train bits  valid bits  perplexity")
-        lines.extend(map(_epoch, found["history"]))
+        lines.extend(map(_epoch, epochs))
     return "\n".join(lines)
 
 
@@ -131,6 +132,9 @@ def _learning(training: dict) -> str:
     last = f", at last {alpha:g}" if alpha != training["starting_alpha"] else ""
     seed = f", seed {training['config']['seed']}" if "seed" in training.get("config", {}) else ""
     return f"alpha {training['starting_alpha']:g}{last}, {through_time}{seed}"
+
+
+_COLUMNS = {"epoch", "alpha", "train_entropy", "valid_entropy", "valid_perplexity"}
 
 
 def _epoch(e: dict) -> str:

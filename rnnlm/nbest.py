@@ -28,6 +28,7 @@ from corpora.inputs import LONGEST, STDIN, expand, open_text, text_lines
 from corpora.vocab import EOS
 
 BOS = b"<s>"
+_LARGEST_SCORE = 1e30  # of either sign: totals and scaled scores of so many stay finite
 _LOOKED_AT = 100  # lines that are sniffed
 _COMPRESSION = (".gz", ".bz2", ".xz")
 # the names of tsv's columns, without capitals and with "_" for spaces and hyphens; the first is what is written
@@ -216,6 +217,8 @@ def _number(lines: _Lines, number: int, what: str, text: bytes) -> float:
     value = _as_number(text)
     if value is None:
         raise FormatError(lines.path, number, f'{what}: expected a finite number, found "{_shown(text)}"')
+    if abs(value) > _LARGEST_SCORE:
+        raise FormatError(lines.path, number, f"{what}: {value:g}, beyond the {_LARGEST_SCORE:g} that a score can be")
     return value
 
 

@@ -22,11 +22,12 @@ from typing import NamedTuple
 import numpy as np
 
 from corpora import resumable
-from corpora.checks import all_finite
+from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError, FormatError
 from corpora.files import open_log
 from corpora.mapping import mapping_of
 from corpora.progress import bar
+from corpora.record import made_of, require_types
 from corpora.resumable import Claim, checkpoint_of
 from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
 from rnnlm.arrays import Shape, State
@@ -221,9 +222,13 @@ class Run:
         theirs, ours = meta.get("fingerprint"), self._fingerprint
         if theirs is None:
             raise FormatError(path, None, "not a checkpoint of rnnlm train; --force replaces it")
+        try:
+            require_types(theirs, {"model": dict | None, "training": dict | None})
+        except ValueError as error:
+            raise _unusable(path, error) from error
         for part in ("model", "training"):
             for name, value in ours[part].items():
-                old = theirs.get(part, {}).get(name)
+                old = (theirs.get(part) or {}).get(name)
                 if old != value:
                     raise CorpusError(
                         f"{path}: of a run with another --{_option(name)} ({_value(name, old)}, "
@@ -239,11 +244,10 @@ class Run:
             np.dtype(model.config.dtype),
         )
         try:
-            state.restore(extra, model.config.hidden)
-            return Saved(path, model, state, Progress(**meta["progress"]))
-        except (KeyError, TypeError, ValueError) as error:
-            reason = "of another version of rnnlm train: --force starts over"
-            raise FormatError(path, None, reason) from error
+            state.restore(extra, model.config.hidden, len(model.vocab))
+            return Saved(path, model, state, made_of(Progress, meta.get("progress")))
+        except ValueError as error:
+            raise _unusable(path, error) from error
 
     def _resume(self, saved: Saved) -> Trainer:
         model = saved.model
@@ -255,6 +259,10 @@ class Run:
         model.vocab = self.texts.vocab
         trainer = self._trainer(model)
         trainer.state, trainer.progress = saved.state, saved.progress
+        try:
+            trainer.require_progress()
+        except ValueError as error:
+            raise _unusable(saved.path, error) from error
         self._has_best = saved.has_best
         place = f"epoch {trainer.progress.epoch}, word {trainer.progress.position} of {trainer.train.size}"
         self.say(f"going on from {saved.path}: {place}")
@@ -443,6 +451,11 @@ class Run:
             for line in self.trainer.model.history:
                 write(line)
             yield lambda report: write(report.to_dict())
+
+
+def _unusable(path: str, error: ValueError) -> FormatError:
+    reason = f"damaged, or of another version of rnnlm train ({shown(str(error), 100)}): --force starts over"
+    return FormatError(path, None, reason)
 
 
 def _option(name: str) -> str:

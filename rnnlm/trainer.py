@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from corpora.errors import CorpusError
-from rnnlm.arrays import CONTEXT_START, Scratch, Shape, State
+from rnnlm.arrays import CONTEXT_START, FILLED, Scratch, Shape, State
 from rnnlm.config import TrainConfig
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
@@ -125,6 +125,15 @@ class Trainer:
         done = self.progress.position == self.train.size
         n = self.progress.position + done if self.config.compatible else self.progress.scored
         return -self.progress.log_prob * LOG2_E / max(1, n)
+
+    def require_progress(self) -> None:
+        """ValueError where ``progress`` and state, taken from a file, are no place in this run."""
+        p, filled = self.progress, int(self.state.counters[FILLED])
+        within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size
+        known = 0 < p.alpha < math.inf and p.last_log10_prob <= 0 and p.best_log10_prob <= 0
+        counted = math.isfinite(p.log_prob) and 0 <= p.scored <= self.train.size and 0 <= p.seconds < math.inf
+        if not (within and known and counted and filled <= self.shape.rows - self.shape.past):
+            raise ValueError(f"progress is {asdict(p)}, {filled} words of a block")
 
     # ---- learning
 

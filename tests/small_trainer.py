@@ -22,6 +22,9 @@ class SmallTrainer:
     def warm_up(self):
         return 0.0
 
+    def can_go_on_from(self, progress):
+        return True
+
     @property
     def alpha(self):
         return self.config.starting_alpha * (1 - self.progress.words / (self.total_words * self.config.iterations + 1))

@@ -13,10 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
+from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
 from corpora.inputs import STDIN
-from corpora.record import Record
+from corpora.record import Record, made_of, require, require_types
 from corpora.resumable import output_of
+from corpora.tokenize import from_spec
 from corpora.vocab import Vocab, WordList
 from w2v import io
 from w2v.config import TrainConfig
@@ -50,6 +52,12 @@ class Settings(Record):
     threads: int | None = None
 
 
+def unusable(path: str, error: Exception) -> FormatError:
+    """A checkpoint whose content does not fit this program: damaged, or of another version."""
+    found = shown(error.reason if isinstance(error, FormatError) else str(error), 100)
+    return FormatError(path, None, f"damaged, or of another version of w2v train ({found}): --force starts over")
+
+
 def absolute(path: str | None) -> str | None:
     """A path, or a pattern, that means the same in every working directory."""
     return path if path is None or path == STDIN else os.path.abspath(path)
@@ -77,7 +85,9 @@ class Checkpoint:
     def vocab(self) -> Vocab:
         """The words of the run, as a copy: the file is replaced while they are in use."""
         words = self.vectors.words
-        return Vocab(WordList(words.blob.copy(), words.offsets.copy()), self.vectors.counts.copy())
+        vocab = Vocab(WordList(words.blob.copy(), words.offsets.copy()), self.vectors.counts.copy())
+        vocab.path = self.path
+        return vocab
 
     def save(self) -> None:
         kept = {"settings": self.settings.to_dict(), "progress": self.progress, "sums": self.sums}
@@ -98,18 +108,25 @@ class Checkpoint:
         from w2v.trainer import Progress  # which takes time to load
 
         try:
-            config = TrainConfig.from_dict(vectors.training["config"])
-            Progress(**kept["progress"])
-            needed = {"syn1neg": config.negative > 0, "syn1": config.hs}
-            matrices = [vectors.vectors, *(vectors.state[name] for name, is_used in needed.items() if is_used)]
-            if any(matrix.shape != (len(vectors), config.size) for matrix in matrices):
-                raise ValueError("matrices of another size")
-            return cls(
-                path, config, Settings.from_dict(kept["settings"]), vectors,
-                dict(kept["progress"]), list(vectors.training["history"]), dict(kept["sums"]),
+            require_types(kept, {"progress": dict, "sums": dict})
+            history = vectors.training["history"] or []
+            for line in history:
+                require_types(line, {"words_done": int})
+            made_of(Progress, kept["progress"])
+            found = cls(
+                path, TrainConfig.from_dict(vectors.training["config"]), Settings.from_dict(kept["settings"]), vectors,
+                kept["progress"], history, kept["sums"],
             )  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(path, None, "of another version of w2v train: --force starts over") from error
+            from_spec(found.settings.tokenizer)
+            require(bool(found.settings.text), "it names no text")
+            needed = {"syn1neg": found.config.negative > 0, "syn1": found.config.hs}
+            matrices = [vectors.vectors, *(vectors.state[name] for name, is_used in needed.items() if is_used)]
+            for matrix in matrices:
+                require(matrix.shape == (len(vectors), found.config.size), f"a matrix is {matrix.shape}")
+            found.vocab  # noqa: B018 - ValueError unless it begins with </s>
+            return found
+        except (KeyError, ValueError, CorpusError) as error:
+            raise unusable(path, error) from error
 
     def require_same(self, config: TrainConfig, settings: Settings) -> None:
         """CorpusError where a run of these settings would not be the one that was interrupted."""

@@ -20,13 +20,14 @@ from functools import cached_property
 import numpy as np
 
 from corpora.checks import all_finite
-from corpora.errors import CorpusError, FormatError
+from corpora.errors import CorpusError
 from corpora.files import STDOUT, replace_file
 from corpora.progress import bar
+from corpora.record import made_of
 from corpora.resumable import checkpoint_of, keeps_state
 from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
 from w2v import io, start
-from w2v.checkpoint import Checkpoint, Settings, sums
+from w2v.checkpoint import Checkpoint, Settings, sums, unusable
 from w2v.config import TrainConfig
 from w2v.log import EPOCH, PROGRESS, Log
 from w2v.matrices import Matrices
@@ -163,12 +164,14 @@ class Run:
         found.require_same_text(self.text.ids)
         try:
             matrices = start.restore(self.config, found.vectors)
-            progress = Progress(**found.progress)
-        except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(found.path, None, "of another version of w2v train: --force starts over") from error
+            progress = made_of(Progress, found.progress)
+        except ValueError as error:
+            raise unusable(found.path, error) from error
         found.vectors = None  # the mapped file can be replaced, on Windows too
         self._history = found.history
         self.trainer = self._trainer(matrices)
+        if not self.trainer.can_go_on_from(progress):
+            raise unusable(found.path, ValueError("it stands outside of its text"))
         self.trainer.progress = progress
         self.say(f"going on from {found.path}: epoch {progress.epoch}, {self._share:.1%} of all words done")
 

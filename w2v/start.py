@@ -38,22 +38,28 @@ def create(config: TrainConfig, text: Text, initial: WordVectors | None = None) 
         return matrices, []
     copy_rows(initial.vectors, matrices.vectors(config.size), text.rows)
     taken = ["syn0"]
-    if initial.training.get("config", {}).get("architecture") != config.architecture:
+    if (initial.training.get("config") or {}).get("architecture") != config.architecture:
         return matrices, taken
+    fits = len(initial), initial.dim
     for name, target in matrices.state(config.size).items():
         if name not in initial.state or (name == "syn1" and not _same_tree(text, initial)):
             continue
+        if initial.state[name].shape != fits or initial.state[name].dtype.kind != "f":
+            continue  # another program's
         copy_rows(initial.state[name], target, text.rows)
         taken.append(name)
     return matrices, taken
 
 
 def restore(config: TrainConfig, vectors: WordVectors) -> Matrices:
-    """The matrices of an interrupted run.  KeyError where one is missing."""
+    """The matrices of an interrupted run.  ValueError where one is missing, or is not as it should be."""
     matrices = Matrices.create(len(vectors), config, config.seed)
-    copy_rows(vectors.vectors, matrices.vectors(config.size))
-    for name, target in matrices.state(config.size).items():
-        copy_rows(vectors.state[name], target)
+    wanted = {"syn0": matrices.vectors(config.size), **matrices.state(config.size)}
+    for name, target in wanted.items():
+        saved = {"syn0": vectors.vectors, **vectors.state}.get(name)
+        if saved is None or saved.shape != target.shape or saved.dtype.kind != "f":
+            raise ValueError(f"{name} is {'missing' if saved is None else f'{saved.dtype} {saved.shape}'}")
+        copy_rows(saved, target)
     return matrices
 
 

@@ -9,6 +9,7 @@ with one thread it does not, and with ``deterministic`` whatever their number (`
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +125,12 @@ class Trainer:
         empty = np.empty((0, 0), self.matrices.syn0.dtype)
         matrices = (self.matrices.syn0, self.matrices.syn1neg, self.matrices.syn1)
         return tuple(empty if matrix is None else matrix for matrix in matrices)
+
+    def can_go_on_from(self, progress: Progress) -> bool:
+        """Whether this is a place within this run."""
+        within = 0 <= progress.epoch <= self.config.iterations and 0 <= progress.shard <= self.plan.n_shards
+        counted = 0 <= progress.words <= self.config.iterations * self.total_words and progress.examples >= 0
+        return within and counted and math.isfinite(progress.loss) and 0 <= progress.seconds < math.inf
 
     # ---- learning
 

@@ -70,9 +70,13 @@ def read(source: Source, dtype: str | None = None) -> RecurrentLM:
     for (title, _, _), array in zip(header.sections(), arrays, strict=True):
         if not all_finite(array):
             raise FormatError(path, None, f'NaN or infinity in "{title}"')
+    try:
+        vocab = Vocab(words, counts)
+    except ValueError as error:
+        raise FormatError(path, None, str(error)) from error
     return RecurrentLM(
         config=config,
-        vocab=Vocab(words, counts),
+        vocab=vocab,
         params=_parameters(header, arrays),
         class_of_word=class_of_word,
         start_hidden=arrays[0],
@@ -173,7 +177,8 @@ def _read_binary(path: str, data, header: Header, position: int, dtype: str) -> 
     for _, shape, _ in header.sections():
         count = math.prod(shape)
         # the text before it has any length, so the numbers lie unaligned: always a copy
-        arrays.append(np.frombuffer(data, "<f4", count, position).reshape(shape).astype(dtype))
+        with np.errstate(invalid="ignore"):  # NaN is looked for later
+            arrays.append(np.frombuffer(data, "<f4", count, position).reshape(shape).astype(dtype))
         position += 4 * count
     return arrays
 

@@ -86,6 +86,15 @@ TRAINING = {
 }
 
 
+MAX_BPTT = 100_000  # steps, and words of a block: rows of hidden states that are kept
+
+
+def require_bptt(bptt: int, block: int) -> None:
+    """ValueError unless a network can be trained so; the block means nothing without BPTT."""
+    if not 0 <= bptt <= MAX_BPTT or (bptt > 1 and not 1 <= block <= MAX_BPTT):
+        raise ValueError(f"bptt {bptt} with blocks of {block} words: 1 to {MAX_BPTT} are possible")
+
+
 @dataclass(frozen=True)
 class Header:
     """``values`` by the names above.  The vocabulary starts at byte ``end``, which is line ``line``."""
@@ -190,6 +199,10 @@ def _check(path: str, header: Header, places: dict[str, int]) -> None:
     for name in ("starting_alpha", "alpha"):
         if not math.isfinite(value[name]):
             raise FormatError(path, places[name], f"the learning rate is {value[name]}")
+    try:
+        require_bptt(value["bptt"], value["bptt_block"])
+    except ValueError as error:
+        raise FormatError(path, places["bptt"], str(error)) from error
     try:
         header.config("float32")
     except ValueError as error:

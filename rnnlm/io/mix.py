@@ -141,6 +141,8 @@ class _Reader:
             self._refuse(f"{place}not an object")
         for key in found.keys() - others - {"kind", "components"}:
             self._refuse(f'{place}unknown key "{shown(key)}"')
+        if not isinstance(found.get("kind"), str):
+            self._refuse(f'{place}"kind" is missing, or not the name of a kind of mixture')
         components = found.get("components")
         if not isinstance(components, list) or not components:
             self._refuse(f'{place}"components" is not a list of components')

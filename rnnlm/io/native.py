@@ -6,7 +6,7 @@
                      ``vocab_blob`` (uint8), ``vocab_offsets`` (V + 1,) and ``vocab_counts`` (V,);
                      ``extra.NAME`` where there is ``extra_meta``
 
-The file is mapped copy-on-write: loading takes no time whatever its size, and an array that is
+A large file is mapped copy-on-write: loading takes no time whatever its size, and an array that is
 changed (by dynamic evaluation, or by going on with training) leaves the file as it is.
 """
 
@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
 from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError, FormatError
+from corpora.record import require_types
 from corpora.source import Source
 from corpora.tensors import (
     VOCABULARY,
@@ -34,6 +35,7 @@ from corpora.tensors import (
 )
 from corpora.tensors import to_json as _json
 from rnnlm.config import ModelConfig, parameter_shapes
+from rnnlm.io import mikolov_header
 from rnnlm.model import RecurrentLM
 
 FORMAT = "rnnlm-native"
@@ -41,6 +43,18 @@ FORMAT_VERSION = 1
 UNCHECKED = 1 << 26  # from this many direct connections on, looking for NaN would take longer than all the rest
 _EXTRA = "extra."
 _FIXED = ("class_of_word", "start_hidden", *VOCABULARY)
+# what is read of the metadata; None: may be missing
+TRAINING = {
+    "tokenizer": str | None,
+    "config": dict | None,
+    "valid_words": int | None,
+    **{name: type(default) | None for name, default in mikolov_header.TRAINING.items()},
+}
+TRAIN_CONFIG = {"beta": float | None, "gradient_cutoff": float | None, "seed": int | None}
+HISTORY = {
+    **{"epoch": int | None, "kept": bool | None},
+    **dict.fromkeys(("alpha", "train_entropy", "valid_entropy", "valid_perplexity", "words_per_second"), float | None),
+}
 
 
 def read(source: Source, dtype: str | None = None) -> RecurrentLM:
@@ -88,8 +102,8 @@ def peek(source: Source) -> dict:
         "n_parameters": sum(
             math.prod(shape) for name, shape in shapes.items() if name not in _FIXED and not name.startswith(_EXTRA)
         ),
-        "training": header.json(path, "training", dict),
-        "history": header.json(path, "history", list),
+        "training": _training(path, header),
+        "history": header.json(path, "history", list, HISTORY),
     }
 
 
@@ -97,12 +111,19 @@ def _config(path: str, header: Header) -> ModelConfig:
     values = header.json(path, "config", dict)
     try:
         config = ModelConfig.from_dict(values)
-        for name, default in asdict(ModelConfig()).items():
-            if type(getattr(config, name)) is not type(default):
-                raise ValueError(f"{name} is {getattr(config, name)!r}")
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise FormatError(path, None, f"its configuration cannot be used: {shown(str(error), 200)}") from error
     return config
+
+
+def _training(path: str, header: Header) -> dict:
+    training = header.json(path, "training", dict, TRAINING)
+    try:
+        require_types(training.get("config") or {}, TRAIN_CONFIG)
+        mikolov_header.require_bptt(training.get("bptt") or 0, training.get("bptt_block") or 0)
+    except ValueError as error:
+        raise FormatError(path, None, f'"training" in its metadata: {shown(str(error), 100)}') from error
+    return training
 
 
 def _model(source: Source, header: Header, dtype: str | None = None) -> RecurrentLM:
@@ -123,7 +144,7 @@ def _model(source: Source, header: Header, dtype: str | None = None) -> Recurren
             raise FormatError(path, None, f'NaN or infinity in the tensor "{name}"')
     class_of_word = read_array(source, header, "class_of_word", np.int32, (n_words,))
     if class_of_word.size and (
-        class_of_word[0] < 0 or class_of_word[-1] >= config.classes or (np.diff(class_of_word) < 0).any()
+        class_of_word[0] < 0 or class_of_word[-1] >= config.classes or (class_of_word[1:] < class_of_word[:-1]).any()
     ):
         raise FormatError(path, None, f'"class_of_word" decreases, or is outside 0 to {config.classes - 1}')
     lm = RecurrentLM(
@@ -132,8 +153,8 @@ def _model(source: Source, header: Header, dtype: str | None = None) -> Recurren
         params=params,
         class_of_word=class_of_word,
         start_hidden=start_hidden,
-        training=header.json(path, "training", dict),
-        history=header.json(path, "history", list),
+        training=_training(path, header),
+        history=header.json(path, "history", list, HISTORY),
     )
     return lm if dtype in (None, config.dtype) else converted(lm, dtype)
 

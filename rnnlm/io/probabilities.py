@@ -30,6 +30,7 @@ from corpora.vocab import EOS, UNK, Vocab
 if TYPE_CHECKING:
     from rnnlm.playback import PlayedBack
 
+_LOWEST = -1e30  # of a probability that is not 0: sums of so many stay finite
 _ROUNDING = 1e-6  # log10 probabilities this little above 0 are 0
 _TSV_HEADER = b"sentence\tposition\tword\toov\tlog10_prob"
 _SRILM = re.compile(rb"^\tp\( (\S+) \| .*\) \t= (.*?)(\S+) \[ (\S+) \]$")
@@ -64,6 +65,8 @@ def read(source: Source, dtype: str | None = None) -> PlayedBack:
             if not value <= _ROUNDING:
                 raise FormatError(source.path, number, f"log10 probability {value:g}; it cannot be above 0")
             value = 0.0
+        if -math.inf < value < _LOWEST:
+            raise FormatError(source.path, number, f"log10 probability {value:g}: below {_LOWEST:g}, and not 0")
         expected.append(-1 if word is None else ids.setdefault(word, len(ids)))
         log10_prob.append(value)
         oov.append(unknown)

@@ -176,7 +176,7 @@ def test_a_vocabulary_begins_with_the_sentence_end(words):
 
 
 def test_a_word_that_is_there_twice_is_found_at_look_up():
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(FormatError, match="the word a is there twice"):
         Vocab([EOS, b"a", b"a"]).index(b"a")
 
 
@@ -236,3 +236,18 @@ def test_the_vocabulary_file_of_word2vec():
     counts = Counter((GOLDEN / "toy" / "train.txt").read_bytes().split())
     assert vocab.words[0] == EOS
     assert vocab.counts.tolist()[1:] == [counts[word] for word in vocab.words[1:]]
+
+
+@pytest.mark.parametrize("offsets", [[0, 4, 4, 6], [0, 5, 4, 6], [0, 1 << 62, -(1 << 62) - 2, 6], [0, 4, 5, 7]])
+def test_offsets_must_rise_even_where_their_differences_would_wrap_around(offsets):
+    blob = np.frombuffer(b"</s>ab", np.uint8)
+    with pytest.raises(ValueError, match="the offsets do not fit the words"):
+        Vocab.from_arrays(blob, np.array(offsets), np.zeros(3, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"), [([1, -1], "a count is below 0"), ([1 << 61, 1 << 61], "add up to more than 2")]
+)
+def test_counts_whose_sum_would_wrap_around_are_refused(counts, reason):
+    with pytest.raises(ValueError, match=reason):
+        Vocab([b"</s>", b"a"], counts)

@@ -307,3 +307,27 @@ def test_any_changed_byte_is_read_or_refused_in_one_line(tmp_path):
         except CorpusError as error:
             message = str(error)
         assert "\n" not in message
+
+
+@pytest.mark.parametrize("classes", [[0, 2147483647, -2, 0, 0], [0, 1, 0, 2, 2], [0, 1, 2, 3, 3], [-1, 0, 0, 1, 2]])
+def test_classes_must_be_in_order_even_where_their_differences_would_wrap_around(classes, tmp_path):
+    lm = model(classes=3)
+    lm.class_of_word = np.array(classes, np.int32)
+    io.save(lm, tmp_path / "m")
+    with pytest.raises(FormatError, match='"class_of_word" decreases, or is outside 0 to 2'):
+        io.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        *({"bptt": "4"}, {"bptt": 5, "bptt_block": 0}, {"bptt": 1 << 40}, {"tokenizer": 3}, {"config": []}),
+        *({"config": {"beta": "x"}}, {"valid_log10_prob": [1]}),
+    ],
+)
+def test_what_the_metadata_says_must_be_of_its_type(training, tmp_path):
+    lm = model()
+    lm.training = training
+    io.save(lm, tmp_path / "m")
+    with pytest.raises(FormatError, match='"training" in its metadata: '):
+        io.load(tmp_path / "m")

@@ -8,7 +8,7 @@ import pytest
 
 from corpora.errors import CorpusError
 from rnnlm import trainer as trainer_module
-from rnnlm.arrays import CONTEXT_START, Shape, State
+from rnnlm.arrays import CONTEXT_START, DEPTH, FILLED, LAST_WORD, POSITION, Shape, State
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.trainer import Diverged, Trainer
 from tests.reference.online import Online
@@ -355,8 +355,40 @@ def test_state_of_a_machine_with_wider_vectors_is_taken_over():
     for name in ("hidden", "error", "previous"):  # the same rows, padded to 32
         saved[name] = np.zeros((*saved[name].shape[:-1], 32), np.float32)
         saved[name][..., :5] = rng.normal(size=saved[name][..., :5].shape)
-    state.restore(saved, 5)
+    state.restore(saved, 5, 6)
     for name in ("hidden", "error", "previous"):
         array = getattr(state, name)
         assert (array[..., :5] == saved[name][..., :5]).all()
         assert (array[..., 5:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "value"),
+    [
+        *(("counters", FILLED, value) for value in (-1, 7, 1 << 40)),
+        *(("counters", LAST_WORD, value) for value in (-2, 6, 1 << 40)),
+        *(("counters", DEPTH, value) for value in (-1, 100)),
+        ("counters", POSITION, -1),
+        ("words", 2, 6),
+        ("words", 0, -2),
+        ("history", 0, 6),
+        ("hidden", (0, 1), np.nan),
+    ],
+)
+def test_state_that_kernels_could_not_follow_is_refused(name, where, value):
+    shape = Shape.of(ModelConfig(hidden=5, classes=2), np.array([0, 2, 6]), bptt=0, block=3)
+    state = State.create(shape, np.float32)
+    saved = {key: np.array(array) for key, array in state._asdict().items()}
+    state.restore(saved, 5, 6)
+    saved[name][where] = value
+    with pytest.raises(ValueError, match=r"counters are|words from|NaN"):
+        state.restore(saved, 5, 6)
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        state.restore({key: array for key, array in saved.items() if key != name}, 5, 6)
+
+
+def test_an_entropy_whose_perplexity_is_no_number_is_divergence():
+    trainer = make_trainer()
+    trainer.validate = lambda: (-400.0, 1, None)  # 2 to the power of its 1329 bits is beyond float64
+    with pytest.raises(Diverged, match=r"training diverged in epoch 0 .*: lower --alpha"):
+        next(trainer.fit())

@@ -177,3 +177,13 @@ def test_nan_in_a_large_file_is_told_by_its_lengths(tmp_path, monkeypatch):
 def test_it_is_not_compressed(tmp_path):
     with pytest.raises(CorpusError, match="is mapped, not unpacked"):
         io.save(some_vectors(), tmp_path / "file.gz")
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.0, 1e-45, 1e30])
+def test_lengths_that_are_not_those_of_the_vectors_are_refused(value, tmp_path):
+    v = trained()
+    norms = v.norms.copy()
+    norms[3] = value
+    io.save(WordVectors(v.words, v.vectors, v.counts, training=v.training, norms=norms), tmp_path / "v")
+    with pytest.raises(CorpusError, match='"norms" does not hold the lengths of its vectors'):
+        io.load(tmp_path / "v")

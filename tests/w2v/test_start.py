@@ -96,5 +96,5 @@ def test_a_run_is_restored_with_all_its_numbers():
     assert np.array_equal(matrices.vectors(SIZE), older(WORDS, COUNTS).vectors)
     for name, values in older(WORDS, COUNTS).state.items():
         assert np.array_equal(matrices.state(SIZE)[name], values)
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="syn1neg is missing"):
         start.restore(config, older(WORDS, COUNTS, names=("syn1",)))

@@ -5,7 +5,7 @@
                      ``vocab_offsets`` (V + 1,) and ``vocab_counts`` (V,) int64; and by any other name what is needed
                      to go on with training, such as ``syn1neg`` and ``syn1`` (V, d)
 
-The file is mapped copy-on-write: loading takes no time whatever its size, and an array that is changed (by
+A large file is mapped copy-on-write: loading takes no time whatever its size, and an array that is changed (by
 going on with training) leaves the file as it is.
 """
 
@@ -28,9 +28,9 @@ from corpora.tensors import (
     to_json,
     write_tensors,
 )
-from corpora.vocab import WordList
+from corpora.vocab import WordList, require_counts
 from w2v.io.rows import Wanted
-from w2v.model import DTYPES, WordVectors
+from w2v.model import DTYPES, WordVectors, lengths
 
 __all__ = ["peek", "read", "recognises", "write"]
 
@@ -38,6 +38,8 @@ FORMAT = "w2v-native"
 FORMAT_VERSION = 1
 UNCHECKED = 1 << 23  # from so many numbers on, looking for NaN in all would take longer than an answer may
 _OWN = ("vectors", "norms", *VOCABULARY)
+# what is read of the metadata; None: may be missing
+_TRAINING = {"config": dict | None, "tokenizer": str | None, "history": list | None, "checkpoint": dict | None}
 _FIRST = 10  # words that ``peek`` shows
 
 
@@ -58,14 +60,20 @@ def read(source: Source, wanted: Wanted) -> WordVectors:
         small = values is not None and values.dtype.kind == "f" and (name == "norms" or values.size < UNCHECKED)
         if small and not all_finite(values):
             raise FormatError(path, None, f'NaN or infinity in the tensor "{shown(name)}"')
+    if norms is not None and not _are_lengths(norms, vectors):
+        raise FormatError(path, None, 'the tensor "norms" does not hold the lengths of its vectors')
     counts = read_array(source, header, "vocab_counts", np.int64, (n_words,))
+    try:
+        require_counts(counts)
+    except ValueError as error:
+        raise FormatError(path, None, str(error)) from error
     words = _words(source, header, n_words)
     if limit is not None and limit < n_words:
         words = WordList(words.blob[: words.offsets[limit]], words.offsets[: limit + 1])
         vectors, counts, norms, state = vectors[:limit], counts[:limit], None if norms is None else norms[:limit], {}
     if wanted.dtype is not None and found_dtype != wanted.dtype:
         vectors = vectors.astype(wanted.dtype)
-    training = header.json(path, "training", dict)
+    training = header.json(path, "training", dict, _TRAINING)
     return WordVectors(words, vectors, counts, training=training, state=state, norms=norms)
 
 
@@ -78,7 +86,7 @@ def peek(source: Source) -> dict:
         "dimensions": dim,
         "dtype": header.tensors["vectors"][0].name,
         "first_words": _words(source, header, n_words)[:_FIRST],
-        "training": header.json(path, "training", dict),
+        "training": header.json(path, "training", dict, _TRAINING),
         "state": {name: list(shape) for name, (_, shape, _) in header.tensors.items() if name not in _OWN},
     }
 
@@ -103,6 +111,13 @@ def write(vectors: WordVectors, path: str | os.PathLike, *, like: str | None = N
     # the widest items first, so that each lies at a multiple of its size
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
     write_tensors(path, FORMAT, FORMAT_VERSION, {"training": to_json(vectors.training)}, ordered, like=like)
+
+
+def _are_lengths(norms: np.ndarray, vectors: np.ndarray) -> bool:
+    """Whether norms (V,) can be the lengths of vectors (V, d); of many vectors only the signs are looked at."""
+    if vectors.size >= UNCHECKED:
+        return bool((norms >= 0).all())
+    return np.allclose(norms, lengths(vectors), rtol=1e-4, atol=1e-30)
 
 
 def _shape(path: str, header: Header) -> tuple[int, int]:
