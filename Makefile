@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 test-slow test-plain coverage lint bench findings install clean-cache clean
+.PHONY: demo test test-avx2 test-slow test-plain coverage test-robustness lint bench findings install clean-cache clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,12 @@ coverage: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "coverage>=7.6"
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m coverage run --source corpora,rnnlm,w2v -m pytest -m "not slow and not compiled" $(PLAIN)
 	$(BIN)/python -m tests.kernel_coverage
+
+# Damaged files, kill -9: each program with its own numbers, which take minutes
+test-robustness: install
+	@for program in tests/robustness/*.py; do \
+		echo "$$program"; PYTHONPATH=. $(BIN)/python $$program || exit 1; \
+	done
 
 lint: install
 	$(BIN)/ruff check .
