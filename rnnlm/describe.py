@@ -58,7 +58,7 @@ def describe(found: dict) -> str:
     else:
         rows.append(("content", f"probabilities of the words of one text ({found['probabilities']})"))
     lines = [f"{name:11} {value}" for name, value in rows]
-    epochs = [epoch for epoch in found.get("history", []) if epoch.keys() >= _COLUMNS]
+    epochs = [e for e in found.get("history", []) if None not in map(e.get, ("epoch", "alpha", "train_entropy"))]
     if epochs:
         lines.append("\nepoch     alpha  train bits  valid bits  perplexity")
         lines.extend(map(_epoch, epochs))
@@ -134,11 +134,8 @@ def _learning(training: dict) -> str:
     return f"alpha {training['starting_alpha']:g}{last}, {through_time}{seed}"
 
 
-_COLUMNS = {"epoch", "alpha", "train_entropy", "valid_entropy", "valid_perplexity"}
-
-
 def _epoch(e: dict) -> str:
-    bits, perplexity = e["valid_entropy"], e["valid_perplexity"]
-    valid = f"{bits:10.4f}  {perplexity:10.2f}" if bits is not None else f"{'-':>10}  {'-':>10}"
+    bits, perplexity = e.get("valid_entropy"), e.get("valid_perplexity")
+    valid = f"{'-':>10}  {'-':>10}" if None in (bits, perplexity) else f"{bits:10.4f}  {perplexity:10.2f}"
     kept = "" if e.get("kept", True) else "  not kept"
     return f"{e['epoch']:5d}  {e['alpha']:.6f}  {e['train_entropy']:10.4f}  {valid}{kept}"

@@ -123,7 +123,7 @@ def _training(path: str, header: Header) -> dict:
         mikolov_header.require_bptt(training.get("bptt") or 0, training.get("bptt_block") or 0)
     except ValueError as error:
         raise FormatError(path, None, f'"training" in its metadata: {shown(str(error), 100)}') from error
-    return training
+    return {name: value for name, value in training.items() if value is not None}
 
 
 def _model(source: Source, header: Header, dtype: str | None = None) -> RecurrentLM:

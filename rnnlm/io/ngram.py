@@ -81,7 +81,7 @@ def _training(path: str, header: Header) -> dict:
             require_types(order["discounts"], dict.fromkeys(order["discounts"], float))
     except ValueError as error:
         raise FormatError(path, None, f'"orders" in its metadata: {shown(str(error), 100)}') from error
-    return training
+    return {name: value for name, value in training.items() if value is not None}
 
 
 def _is_permutation(internal: np.ndarray, n_words: int) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 
 from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError, FormatError
+from corpora.record import require_types
 from corpora.source import Source
 from corpora.tensors import (
     VOCABULARY,
@@ -73,7 +74,7 @@ def read(source: Source, wanted: Wanted) -> WordVectors:
         vectors, counts, norms, state = vectors[:limit], counts[:limit], None if norms is None else norms[:limit], {}
     if wanted.dtype is not None and found_dtype != wanted.dtype:
         vectors = vectors.astype(wanted.dtype)
-    training = header.json(path, "training", dict, _TRAINING)
+    training = _training(path, header)
     return WordVectors(words, vectors, counts, training=training, state=state, norms=norms)
 
 
@@ -86,7 +87,7 @@ def peek(source: Source) -> dict:
         "dimensions": dim,
         "dtype": header.tensors["vectors"][0].name,
         "first_words": _words(source, header, n_words)[:_FIRST],
-        "training": header.json(path, "training", dict, _TRAINING),
+        "training": _training(path, header),
         "state": {name: list(shape) for name, (_, shape, _) in header.tensors.items() if name not in _OWN},
     }
 
@@ -111,6 +112,15 @@ def write(vectors: WordVectors, path: str | os.PathLike, *, like: str | None = N
     # the widest items first, so that each lies at a multiple of its size
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
     write_tensors(path, FORMAT, FORMAT_VERSION, {"training": to_json(vectors.training)}, ordered, like=like)
+
+
+def _training(path: str, header: Header) -> dict:
+    training = header.json(path, "training", dict, _TRAINING)
+    try:
+        require_types(training.get("config") or {}, {"architecture": str | None})
+    except ValueError as error:
+        raise FormatError(path, None, f'"training" in its metadata: {shown(str(error), 100)}') from error
+    return {name: value for name, value in training.items() if value is not None}
 
 
 def _are_lengths(norms: np.ndarray, vectors: np.ndarray) -> bool:
