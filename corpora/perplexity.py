@@ -249,9 +249,11 @@ def score_blocks(
         seconds = time.perf_counter() - began
         log10_prob = np.asarray(scored.log10_prob, np.float64)
         undefined = np.isnan(log10_prob)
+        if scored.entropy_bits is not None:
+            undefined |= ~np.isfinite(scored.entropy_bits)
         if undefined.any():
             raise CorpusError(
-                f"token {position + int(undefined.argmax()) + 1} of the text: the model's probability is not a number; "
+                f"token {position + int(undefined.argmax()) + 1} of the text: its probability, or another, is no number; "
                 "the model diverged (in dynamic evaluation, a smaller learning rate helps)"
             )
         by_policy = np.zeros(len(ids), bool) if oov == "unk" else scored.oov
