@@ -253,7 +253,7 @@ def score_blocks(
             undefined |= ~np.isfinite(scored.entropy_bits)
         if undefined.any():
             raise CorpusError(
-                f"token {position + int(undefined.argmax()) + 1} of the text: its probability, or another, is no number; "
+                f"token {position + int(undefined.argmax()) + 1} of the text: a probability is not a number; "
                 "the model diverged (in dynamic evaluation, a smaller learning rate helps)"
             )
         by_policy = np.zeros(len(ids), bool) if oov == "unk" else scored.oov

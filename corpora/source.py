@@ -86,7 +86,7 @@ class Source:
 
     @cached_property
     def _plain(self) -> mmap.mmap | bytearray | None:
-        """The content of a plain file: of a small one a copy, of a large one the file, mapped; None: it must be read."""
+        """The content of a plain file: a copy of a small one, a large one mapped; None: it must be read."""
         if self.is_plain_file and self.prefix:
             if self.size < MAPPED:
                 return self._copy()
@@ -101,8 +101,8 @@ class Source:
         data = pages(self.size)
         if data is None:
             data = bytearray(self.size)
-        data[: len(self.prefix)] = self.prefix
-        n = len(self.prefix)
+        n = min(len(self.prefix), len(data))
+        data[:n] = self.prefix[:n]
         with memoryview(data) as view:
             try:
                 while n < len(data) and (more := self._raw.readinto(view[n:])):
