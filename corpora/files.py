@@ -113,6 +113,14 @@ def open_log(path: str) -> BinaryIO:
         return file
 
 
+def to_bytes(text: str) -> bytes:
+    """UTF-8.  What was bytes before becomes these again; half a pair of surrogates, as JSON can hold, an escape."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
+
+
 def write_npy(file: BinaryIO, array: np.ndarray) -> None:
     """Write an array as NumPy's ``.npy``; unlike ``np.save`` also into a pipe, and a full disk is told as such."""
     from numpy.lib import format

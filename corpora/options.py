@@ -22,6 +22,7 @@ import click
 
 from corpora.entry import INTERRUPTED, postponed
 from corpora.errors import CorpusError
+from corpora.files import to_bytes
 from corpora.interrupts import heard_in_callbacks
 from corpora.tokenize import TOKENIZERS
 
@@ -271,7 +272,7 @@ def note(line: str) -> None:
 
 def print_text(text: str) -> None:
     """Text that terminals and pipes of any encoding must take: as UTF-8."""
-    click.echo(text.encode("utf-8", "surrogateescape"))
+    click.echo(to_bytes(text))
 
 
 def output_option(help: str, *, required: bool = False, metavar: str = "FILE") -> Callable:

@@ -265,7 +265,10 @@ def _table_maker(vocab: Vocab | None) -> Callable[[], WordTable]:
 
     if vocab is None:
         return WordTable
-    given = WordTable.of(vocab.words)
+    try:
+        given = WordTable.of(vocab.words)
+    except ValueError as error:
+        raise vocab.repetition() from error
     return lambda: given
 
 

@@ -171,7 +171,7 @@ class Vocab:
     def _ids(self) -> dict[bytes, int]:
         ids = {word: i for i, word in enumerate(self.words)}
         if len(ids) != len(self):
-            raise self._repetition()
+            raise self.repetition()
         return ids
 
     @cached_property
@@ -182,9 +182,10 @@ class Vocab:
         try:
             return WordTable.of(self.words)
         except ValueError as error:
-            raise self._repetition() from error
+            raise self.repetition() from error
 
-    def _repetition(self) -> FormatError:
+    def repetition(self) -> FormatError:
+        """The error that one of the words is there twice."""
         seen: set[bytes] = set()
         word = next((word for word in self.words if word in seen or seen.add(word)), b"")
         return FormatError(self.path or "vocabulary", None, f"the word {_shown(word)} is there twice")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from corpora.checks import shown
 from corpora.errors import FormatError
+from corpora.files import to_bytes
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 
 VERSIONS = (9, 10)
@@ -155,7 +156,7 @@ class Header:
             if self.values["version"] == 10 or name not in _ONLY_IN_10:
                 value = self.values[name]
                 lines.append(f"{key}: " + (f"{value:f}" if kind is _number else str(value)) + "\n" * (blank + 1))
-        return f"{''.join(lines)}{_VOCABULARY}:\n".encode("utf-8", "surrogateescape")
+        return to_bytes(f"{''.join(lines)}{_VOCABULARY}:\n")
 
 
 def read_header(path: str, data) -> Header:
@@ -244,7 +245,7 @@ def header_for(values: dict, config: ModelConfig, n_words: int, *, binary: bool,
         kept[name] = type(default)(kept[name]) if kept[name] is not None else default
         if isinstance(default, str):
             # the toolkit reads names into 100 bytes, and a line break would end the line
-            name_bytes = re.sub(r"[\r\n]", "_", kept[name]).encode("utf-8", "surrogateescape")
+            name_bytes = to_bytes(re.sub(r"[\r\n]", "_", kept[name]))
             kept[name] = name_bytes[-99:].decode("utf-8", "surrogateescape")
     return Header(
         kept

@@ -12,7 +12,7 @@ import pytest
 
 from corpora import files
 from corpora.errors import CorpusError
-from corpora.files import check_output, replace_file, write_npy
+from corpora.files import check_output, replace_file, to_bytes, write_npy
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links, modes or devices of POSIX")
 
@@ -168,3 +168,8 @@ def test_numpy_reads_what_write_npy_wrote(n):
     loaded = np.load(file)
     assert loaded.dtype == np.int32
     assert np.array_equal(loaded, ids)
+
+
+def test_text_of_files_is_written_whatever_is_in_it():
+    assert to_bytes("語 caf\udce9") == "語 caf".encode() + b"\xe9"  # as os.fsdecode had it
+    assert to_bytes("half of a pair: \ud800") == b"half of a pair: \\ud800"

@@ -195,6 +195,8 @@ def _analogies(vectors, batch, path: str) -> list[Asked]:
 
 def _vectors(batch, dim: int) -> list[Asked]:
     """Queries of ``dim`` numbers, perhaps with a word before them; FormatError for anything else."""
+    import numpy as np
+
     from corpora.checks import shown
     from corpora.decimals import NotANumber, parse_decimals
 
@@ -209,6 +211,9 @@ def _vectors(batch, dim: int) -> list[Asked]:
             direction = parse_decimals(b"\n".join(fields[-dim:]))
         except NotANumber as error:
             raise FormatError("-", number, f'expected a number, found "{shown(error.token)}"') from error
-        refusal = None if direction.any() else f"-:{number}: a vector of zeros, which is no direction"
+        with np.errstate(over="ignore"):
+            length = np.linalg.norm(direction)
+        found = "zeros" if length == 0 else "numbers that are too large"
+        refusal = None if 0 < length < np.inf else f"-:{number}: a vector of {found}, which is no direction"
         asked.append(Asked(label, text_of(label), direction=direction, refusal=refusal))
     return asked
