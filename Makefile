@@ -42,9 +42,8 @@ coverage: install
 
 # Damaged files, kill -9: each program with its own numbers, which take minutes
 test-robustness: install
-	@for program in tests/robustness/*.py; do \
-		echo "$$program"; PYTHONPATH=. $(BIN)/python $$program || exit 1; \
-	done
+	PYTHONPATH=. $(BIN)/python tests/robustness/mutate.py
+	PYTHONPATH=. $(BIN)/python tests/robustness/kill.py
 
 lint: install
 	$(BIN)/ruff check .
