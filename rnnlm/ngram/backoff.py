@@ -111,9 +111,12 @@ def _gallop(siblings, row, lo, hi, word, at):
 
 @exact_kernel
 def _children(place, n_children):
-    """The rows of the children of the node at an address, first to stop; bounded, whatever a damaged file says."""
+    """The rows of the children of the node at an address, first to stop; there are some if first < stop.
+
+    ``stop`` is bounded: a damaged file may say anything.
+    """
     stop = min(np.uint32(load32(place + (_U(1) << _ROW) + _field(CHILD))), n_children)
-    return min(np.uint32(load32(place + _field(CHILD))), n_children), stop
+    return np.uint32(load32(place + _field(CHILD))), stop
 
 
 @exact_kernel
