@@ -372,7 +372,7 @@ def test_vectors_that_are_no_numbers_are_not_written(folder, w2v):
 def test_an_output_that_fails_leaves_the_old_one(folder, w2v, monkeypatch):
     (folder / "v").write_text("old")
 
-    def full(*args):
+    def full(*args, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("w2v.io.native.write_tensors", full)

@@ -95,13 +95,17 @@ def refusing(*arguments, **options):
     raise BlockingIOError(11, "Resource temporarily unavailable")
 
 
-def test_a_process_that_is_killed_is_one_line(text, eager):
-    def kill(n):
-        for process in eager:
-            process.kill()
+def test_a_process_that_is_killed_is_one_line(text, eager, monkeypatch):
+    is_ready = corpora.workers._Worker.is_ready
 
+    def is_ready_and_killed(self):
+        found = is_ready(self)
+        self._process.kill()
+        return found
+
+    monkeypatch.setattr(corpora.workers._Worker, "is_ready", is_ready_and_killed)
     with pytest.raises(CorpusError, match=r"^a process that tokenizes the text .*; --threads 1 does without such"):
-        result(text, get_tokenizer("word"), threads=2, chunk_size=100, progress=kill)
+        result(text, get_tokenizer("word"), threads=2, chunk_size=100)
     assert all(process.poll() is not None for process in eager)
 
 
