@@ -106,7 +106,14 @@ class Run:
         """
         saved = self._find()
         self._require_memory()
-        self.trainer = self._begin() if saved is None else self._resume(saved)
+        if saved is not None:
+            try:
+                self.trainer = self._resume(saved)
+            except FormatError as error:
+                self._start_over(error)
+                saved = None
+        if saved is None:
+            self.trainer = self._begin()
         seconds = self._warm_up()
         if seconds > 3:
             self.say(f"compiled in {seconds:.0f} s; kept for the next time")
@@ -188,10 +195,13 @@ class Run:
         try:
             return self._saved() if there else None
         except CorpusError as error:
-            if not self.force:
-                raise
-            self.say(f"starting over ({error})")
+            self._start_over(error)
             return None
+
+    def _start_over(self, error: CorpusError) -> None:
+        if not self.force:
+            raise error
+        self.say(f"starting over ({error})")
 
     def _saved(self) -> Saved | None:
         """The checkpoint, or the model of the best epoch if it is further: the run was killed before the next one.

@@ -52,10 +52,10 @@ class Settings(Record):
     threads: int | None = None
 
 
-def unusable(path: str, error: Exception) -> FormatError:
+def unusable(path: str, error: Exception, remedy: str = "--force starts over") -> FormatError:
     """A checkpoint whose content does not fit this program: damaged, or of another version."""
     found = shown(error.reason if isinstance(error, FormatError) else str(error), 100)
-    return FormatError(path, None, f"damaged, or of another version of w2v train ({found}): --force starts over")
+    return FormatError(path, None, f"damaged, or of another version of w2v train ({found}): {remedy}")
 
 
 def absolute(path: str | None) -> str | None:

@@ -40,6 +40,7 @@ OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system d
 KERNELS = 30 << 20  # bytes: those of training are loaded later
 LOG_SECONDS = 10.0  # between two lines of progress in the log
 CLASS_ITERATIONS = 10  # of k-means, as word2vec.c
+_REMEDY = "remove it to start over"  # of what is found out only when the text is encoded with its words
 TIMES = ("seconds", "words_per_second")  # of an epoch's report
 
 
@@ -166,12 +167,12 @@ class Run:
             matrices = start.restore(self.config, found.vectors)
             progress = made_of(Progress, found.progress)
         except ValueError as error:
-            raise unusable(found.path, error) from error
+            raise unusable(found.path, error, _REMEDY) from error
         found.vectors = None  # the mapped file can be replaced, on Windows too
         self._history = found.history
         self.trainer = self._trainer(matrices)
         if not self.trainer.can_go_on_from(progress):
-            raise unusable(found.path, ValueError("it stands outside of its text"))
+            raise unusable(found.path, ValueError("it stands outside of its text"), _REMEDY)
         self.trainer.progress = progress
         self.say(f"going on from {found.path}: epoch {progress.epoch}, {self._share:.1%} of all words done")
 

@@ -10,7 +10,7 @@ import pytest
 import corpora.system as system
 import rnnlm as library
 import rnnlm.run as run_module
-from corpora.errors import CorpusError
+from corpora.errors import CorpusError, FormatError
 from corpora.system import available_memory, polite_interrupt, readable_size
 from corpora.vocab import Vocab
 from rnnlm import trainer as trainer_module
@@ -202,6 +202,19 @@ def test_force_forgets_the_checkpoint_only_when_the_run_can_begin(folder):
     assert os.path.exists("m.checkpoint")
     list(small_run(force=True, epochs=1).epochs())
     assert not os.path.exists("m.checkpoint")
+
+
+def test_force_starts_over_where_a_checkpoint_is_damaged():
+    run = small_run()
+    epochs = run.epochs()
+    next(epochs)
+    run.trainer.progress.alpha = -1.0
+    epochs.close()
+    with pytest.raises(FormatError, match=r"m\.checkpoint: damaged, .*progress is .* --force starts over"):
+        list(small_run().epochs())
+    said = []
+    assert [report.epoch for report in small_run(force=True, say=said.append).epochs()] == [0, 1, 2]
+    assert any(line.startswith("starting over (m.checkpoint: damaged") for line in said)
 
 
 def test_a_checkpoint_of_another_vocabulary_is_refused():
