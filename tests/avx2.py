@@ -57,9 +57,9 @@ def main(arguments: list[str]) -> int:
         print("This processor has no AVX-512: the tests ran with AVX2 already.")
         return 0
     os.environ.update(limits)
-    if not any(not argument.startswith("-") for argument in arguments):
-        arguments += [str(ROOT / "tests" / name) for name in TESTS]
     os.chdir(ROOT)
+    if not any(Path(argument.partition("::")[0]).exists() for argument in arguments):
+        arguments += [str(ROOT / "tests" / name) for name in TESTS]
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *arguments])
 
 
