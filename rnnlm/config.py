@@ -13,6 +13,7 @@ ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "normal", "xavier", "he")
 DTYPES = ("float32", "float64")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
+LARGEST_WEIGHT = 1e6  # in a mixture: a larger exponent leaves nothing but the most probable word
 
 
 class Beginning(NamedTuple):

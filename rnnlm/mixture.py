@@ -41,6 +41,7 @@ from rnnlm.capabilities import (
     score_with_distributions,
     sentence_by_sentence,
 )
+from rnnlm.config import LARGEST_WEIGHT
 
 if TYPE_CHECKING:
     from corpora.stream import TokenStream
@@ -68,8 +69,8 @@ def check_weights(weights: Sequence[float] | None, n_models: int, kind: str = "l
         times = "once" if values.size == 1 else f"{values.size} times"
         raise CorpusError(f"--weight given {times} for {n_models} model{'s' * (n_models > 1)}")
     for value in values.tolist():
-        if not (math.isfinite(value) and value >= 0):
-            raise CorpusError(f"weight {value:g}: a finite number, at least 0, is needed")
+        if not 0 <= value <= LARGEST_WEIGHT:
+            raise CorpusError(f"weight {value:g}: a number from 0 to {LARGEST_WEIGHT:g} is needed")
     total = float(values.sum())
     if kind == "log-linear":
         if total == 0:

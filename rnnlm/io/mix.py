@@ -27,13 +27,13 @@ from corpora.errors import CorpusError, FormatError
 from corpora.files import replace_file
 from corpora.inputs import LONGEST, too_long
 from corpora.source import Source
+from rnnlm.config import LARGEST_WEIGHT
 
 if TYPE_CHECKING:
     from rnnlm.mixture import Mixture
 
 FORMAT, VERSION = "rnnlm mixture", 1
 PARTS = ("model", "cache", "mixture")
-_LARGEST_WEIGHT = 1e6
 
 
 def recognises(prefix: bytes) -> bool:
@@ -155,7 +155,7 @@ class _Reader:
                 keys = shown(", ".join(component))
                 self._refuse(f'{here}expected "weight" and one of {", ".join(PARTS)}; found {keys}')
             weight = component.get("weight")
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or abs(weight) > _LARGEST_WEIGHT:
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or abs(weight) > LARGEST_WEIGHT:
                 self._refuse(f'{here}"weight" is not a number that a weight can be')
             if kinds == ["mixture"]:
                 self._check(component["mixture"], here, set())

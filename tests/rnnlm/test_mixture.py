@@ -220,7 +220,7 @@ def test_models_that_have_nothing_in_common_are_told_so():
     [
         ([0.5, 0.5], "--weight given 2 times for 3 models"),
         ([1.0], "--weight given once for 3 models"),
-        ([0.5, 0.6, -0.1], "weight -0.1: a finite number, at least 0"),
+        ([0.5, 0.6, -0.1], r"weight -0.1: a number from 0 to 1e\+06 is needed"),
         ([0.5, 0.5, float("nan")], "weight nan"),
         ([float("inf"), 0, 0], "weight inf"),
         ([0.5, 0.3, 0.1], "the weights sum to 0.9"),
@@ -238,6 +238,8 @@ def test_weights_that_were_rounded_are_mended_and_exponents_are_free():
     assert check_weights([2, 0.5], 2, "log-linear").tolist() == [2, 0.5]
     with pytest.raises(CorpusError, match="all weights are 0"):
         check_weights([0, 0], 2, "log-linear")
+    with pytest.raises(CorpusError, match="weight 2e\\+06: a number"):  # which no file of a mixture may hold
+        check_weights([2e6, 1], 2, "log-linear")
     with pytest.raises(CorpusError, match="one of linear, log-linear"):
         check_weights([1], 1, "cubic")
 
