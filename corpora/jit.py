@@ -23,7 +23,7 @@ from corpora.plain import DISABLED, intrinsic, plain_kernel
 def _load_array_functions() -> None:
     """Load Numba's array functions, which every kernel needs, without SciPy's linear algebra: a fifth of a second.
 
-    They only ask whether it is there; kernels with products of matrices load it when they are called.
+    They only ask whether it is there, and no kernel here has products of matrices.
     """
     name = "scipy.linalg.cython_blas"
     stands_in = name not in sys.modules and find_spec("scipy") is not None

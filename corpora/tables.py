@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora import libm
-
 _MOST_EXPONENT = 1e300  # more would overflow, and leave only the most frequent word all the same
 
 
@@ -106,6 +104,8 @@ def negative_shares(counts: np.ndarray, exponent: float) -> np.ndarray:
     word2vec.c draws from a table of 10^8 places, in which every word has one at least and otherwise
     its share to within two places; here are the exact shares.
     """
+    from corpora import libm  # which loads the compiler; those who read a model only do without it
+
     counts = np.asarray(counts, np.float64)
     if counts.size < 2:
         raise ValueError("to draw negative examples takes two words at least")
