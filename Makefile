@@ -56,7 +56,7 @@ bench: install
 findings:
 	@PYTHON="$(PYTHON)" sh findings/run.sh
 
-# compiled code is kept for one state of the source (corpora/code_cache.py); this removes what other states left
+# compiled code is kept for one state of the source (corpora/compute/code_cache.py); this removes what other states left
 clean-cache:
 	find corpora rnnlm w2v tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 

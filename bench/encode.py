@@ -12,8 +12,8 @@ import argparse
 import time
 from pathlib import Path
 
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
 
 WIKI = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "wiki" / "train.txt"
 

@@ -238,9 +238,9 @@ class Scoring(NamedTuple):
 
 def score(lm, text: Path) -> Scoring:
     """What ``rnnlm ppl`` does with a loaded model: read, encode, score, sum up."""
-    from corpora.perplexity import evaluate
-    from corpora.stream import encode
-    from corpora.tokenize import get_tokenizer
+    from corpora.evaluation.perplexity import evaluate
+    from corpora.text.stream import encode
+    from corpora.text.tokenizers import get_tokenizer
 
     began = time.perf_counter()
     with encode([str(text)], get_tokenizer(), threads=1) as stream:

@@ -22,9 +22,9 @@ RUNS = 7
 
 
 def main() -> None:
-    from corpora.perplexity import evaluate
-    from corpora.stream import encode
-    from corpora.tokenize import get_tokenizer
+    from corpora.evaluation.perplexity import evaluate
+    from corpora.text.stream import encode
+    from corpora.text.tokenizers import get_tokenizer
     from rnnlm.config import ModelConfig
     from rnnlm.initial import initial_params
     from rnnlm.io import save

@@ -22,7 +22,7 @@ WRITE_LARGE = """
 import sys
 import numpy as np
 import w2v.io
-from corpora.vocab import WordList
+from corpora.text.vocab import WordList
 from w2v.model import WordVectors
 path, n, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 vectors = np.random.default_rng(1).standard_normal((n, size), np.float32)

@@ -70,8 +70,8 @@ def theirs(program: str, hidden: int, folder: str):
 
 def main() -> None:
     common.one_core()
-    from corpora.stream import encode
-    from corpora.tokenize import get_tokenizer
+    from corpora.text.stream import encode
+    from corpora.text.tokenizers import get_tokenizer
 
     print(common.environment())
     program = common.peer("RNNLM04B")

@@ -63,8 +63,8 @@ def encoded(text: Path, part: Path) -> Encoded:
     """A part of a text, with the vocabulary of the whole."""
     import numpy as np
 
-    from corpora.stream import encode
-    from corpora.tokenize import get_tokenizer
+    from corpora.text.stream import encode
+    from corpora.text.tokenizers import get_tokenizer
 
     whole = encode([str(text)], get_tokenizer(), min_count=MIN_COUNT, rare="drop")
     stream = whole if part == text else encode([str(part)], get_tokenizer(), whole.vocab, keep_oov=True)

@@ -6,7 +6,7 @@ import sys
 def main() -> int:
     """Run it.  Ctrl-C is one line from here on."""
     try:
-        from corpora.entry import command
+        from corpora.command.entry import command
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 130

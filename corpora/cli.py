@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 
 import click
 
-from corpora import options
+from corpora.command import options
 from corpora.errors import CorpusError
-from corpora.files import check_output, replace_file, write_npy
-from corpora.inputs import expand, text_size
-from corpora.progress import bar
-from corpora.tokenize import get_tokenizer
+from corpora.files.output import check_output, replace_file, write_npy
+from corpora.jobs.progress import bar
+from corpora.text.inputs import expand, text_size
+from corpora.text.tokenizers import get_tokenizer
 
 order_option = click.option(
     "--order",
@@ -146,7 +146,7 @@ def stats(context, text, against, vocab_file, as_json, tokenizer, lower, threads
       corpora stats test.txt --against train.txt --json
     """
     options.refuse_together(context, "against", "vocab_file")
-    from corpora.stats import text_stats
+    from corpora.data.stats import text_stats
 
     known = _read_vocab(vocab_file)
     if against is not None:
@@ -189,7 +189,7 @@ def split(context, text, output, valid, test, by, seed, force):
       corpora split train.txt --valid 0.1 --test 0.1 -o parts
       corpora sample python-docs --documents | corpora split - --by document -o docs
     """
-    from corpora.split import split as split_text
+    from corpora.data.split import split as split_text
 
     if valid + test >= 1:
         raise click.UsageError(f"--valid {valid:g} and --test {test:g} leave nothing to train on", context)
@@ -226,7 +226,7 @@ def sample(context, name, output, documents, force):
     Example:
       corpora sample python-docs -o docs.txt
     """
-    from corpora.sample import SAMPLES
+    from corpora.data.sample import SAMPLES
 
     if name not in SAMPLES:
         raise click.UsageError(f"{name}: no such sample; there is {', '.join(SAMPLES)}", context)
@@ -241,7 +241,7 @@ class _GrammarCommand(click.Command):
     """Its options are those of all grammars, which are loaded only for this command."""
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
-        from corpora.grammars import GRAMMARS
+        from corpora.data.grammars import GRAMMARS
 
         uses: dict[str, list[str]] = {}
         for grammar in GRAMMARS.values():
@@ -276,7 +276,7 @@ def grammar(context, name, list_them, n, seed, continuations, entropy, output, f
       corpora grammar embedded-reber --entropy
       corpora grammar --list
     """
-    from corpora.grammars import GRAMMARS, get_grammar
+    from corpora.data.grammars import GRAMMARS, get_grammar
 
     if list_them:
         for each in GRAMMARS.values():
@@ -334,7 +334,7 @@ def fetch(context, name, list_them, directory, mirror, as_json):
     Example:
       corpora fetch --list
     """
-    from corpora import datasets
+    from corpora.data import datasets
 
     if list_them:
         _print_datasets(datasets.listing(), as_json)
@@ -379,7 +379,7 @@ def _refuse_vocab_and_limits(context: click.Context) -> None:
 def _read_vocab(path: str | None):
     if path is None:
         return None
-    from corpora.vocab import Vocab
+    from corpora.text.vocab import Vocab
 
     return Vocab.read(path)
 
@@ -396,7 +396,7 @@ def _encode(text, tokenizer, lower, threads, tmp, known=None, **limits):
 
     ``limits``: of a vocabulary that is learnt, not used with a ``known`` one.
     """
-    from corpora.stream import encode as encode_text
+    from corpora.text.stream import encode as encode_text
 
     with _reading(text) as progress:
         tokens = get_tokenizer(tokenizer, lower)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import exact_kernel
+from corpora.compute.jit import exact_kernel
 
 _NOT_MADE = np.iinfo(np.int64).max
 

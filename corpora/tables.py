@@ -104,7 +104,7 @@ def negative_shares(counts: np.ndarray, exponent: float) -> np.ndarray:
     word2vec.c draws from a table of 10^8 places, in which every word has one at least and otherwise
     its share to within two places; here are the exact shares.
     """
-    from corpora import libm  # which loads the compiler; those who read a model only do without it
+    from corpora.compute import libm  # which loads the compiler; those who read a model only do without it
 
     counts = np.asarray(counts, np.float64)
     if counts.size < 2:

@@ -11,7 +11,7 @@ import os
 
 TYPE_CHECKING = False  # of typing, which takes a while to load: Ctrl-C is provided for only then
 if TYPE_CHECKING:
-    from corpora.language_model import LanguageModel
+    from corpora.evaluation.language_model import LanguageModel
 
 __all__ = ["load"]
 
@@ -19,9 +19,9 @@ __all__ = ["load"]
 def load(path: str | os.PathLike, *, dtype: str | None = None) -> LanguageModel:
     """The model in a file; its content says of which kind.
 
-    A ``rnnlm.model.RecurrentLM`` from a native file or one of the RNNLM toolkit, a ``rnnlm.ngram.model.BackoffLM`` from
-    a native n-gram file or ARPA, a ``rnnlm.mixture.Mixture``, or a ``rnnlm.playback.PlayedBack`` from the probabilities
-    of the words of one text.
+    A ``rnnlm.model.RecurrentLM`` from a native file or one of the RNNLM toolkit, a
+    ``rnnlm.ngram.query.model.BackoffLM`` from a native n-gram file or ARPA, a ``rnnlm.mixtures.mixture.Mixture``, or
+    a ``rnnlm.mixtures.playback.PlayedBack`` from the probabilities of the words of one text.
     ``dtype``: what recurrent networks compute in, "float32" or "float64"; None: as trained (of the toolkit: float64).
     CorpusError with one line where the file cannot be used.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from corpora.jit import exp, kernel
-from corpora.simd import load, scalar, store
+from corpora.compute.jit import exp, kernel
+from corpora.compute.simd import load, scalar, store
 
 LOGISTIC, TANH, RELU, ELU = range(4)
 KINDS = {"logistic": LOGISTIC, "tanh": TANH, "relu": RELU, "elu": ELU}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.simd import aligned_zeros, padded, padded_matrix
+from corpora.compute.simd import aligned_zeros, padded, padded_matrix
 from rnnlm.activations import KINDS
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from corpora.language_model import LanguageModel, Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 
 
 def has_distribution(lm: LanguageModel) -> bool:

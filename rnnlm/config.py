@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from corpora.record import Record, require
+from corpora.jobs.record import Record, require
 
 CELLS = ("elman",)
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")

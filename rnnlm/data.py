@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.spool import Spool
-from corpora.stream import TokenStream, encode
-from corpora.tokenize import from_spec
-from corpora.vocab import UNK, Vocab
+from corpora.text.spool import Spool
+from corpora.text.stream import TokenStream, encode
+from corpora.text.tokenizers import from_spec
+from corpora.text.vocab import UNK, Vocab
 
 _BLOCK = 1 << 20
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.language_model import LanguageModel, Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from rnnlm.arrays import LAST_WORD, Scratch, Shape, State
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
@@ -80,7 +80,7 @@ class DynamicLM:
 
     def learn(self, ids: np.ndarray) -> np.ndarray:
         """Natural log probabilities (n,) float64 of ids, 0 where -1, each before the word was learnt."""
-        from rnnlm.online import learn_stream
+        from rnnlm.engines.online import learn_stream
 
         real, log_prob = self._dtype.type, np.empty(ids.size)
         learn_stream(
@@ -126,7 +126,7 @@ def learning(lm: LanguageModel, alpha: float) -> LanguageModel:
     if isinstance(lm, RecurrentLM):
         trained = lm.training.get("config", {})
         return DynamicLM(lm, alpha, trained.get("beta", 1e-7), trained.get("gradient_cutoff", 15.0))
-    from rnnlm.mixture import Mixture  # not needed by those that have one model
+    from rnnlm.mixtures.mixture import Mixture  # not needed by those that have one model
 
     if isinstance(lm, Mixture):
         return Mixture([learning(part, alpha) for part in lm.models], lm.weights, lm.kind, files=lm.files)

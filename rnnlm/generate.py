@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from corpora.language_model import LanguageModel
-from corpora.vocab import EOS
+from corpora.evaluation.language_model import LanguageModel
+from corpora.text.vocab import EOS
 
 MOST_EMPTY = 1000  # sentences without a word, one after another: the model has learnt nothing else
 

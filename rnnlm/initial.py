@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from corpora.jit import exact_kernel
+from corpora.compute.jit import exact_kernel
 from rnnlm.config import BEGINNINGS, Beginning, ModelConfig, parameter_shapes
 
 

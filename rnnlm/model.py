@@ -15,9 +15,9 @@ from functools import cached_property
 
 import numpy as np
 
-from corpora.language_model import Scored
-from corpora.simd import aligned_zeros, padded
-from corpora.vocab import Vocab
+from corpora.compute.simd import aligned_zeros, padded
+from corpora.evaluation.language_model import Scored
+from corpora.text.vocab import Vocab
 from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 

@@ -21,15 +21,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora import resumable
-from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError, FormatError
-from corpora.files import open_log
-from corpora.mapping import mapping_of
-from corpora.progress import bar
-from corpora.record import made_of, require_types
-from corpora.resumable import Claim, checkpoint_of
-from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
+from corpora.files.checks import all_finite, shown
+from corpora.files.mapping import mapping_of
+from corpora.files.output import open_log
+from corpora.jobs import resumable
+from corpora.jobs.progress import bar
+from corpora.jobs.record import made_of, require_types
+from corpora.jobs.resumable import Claim, checkpoint_of
+from corpora.jobs.system import available_memory, polite_interrupt, readable_size, resident_memory
 from rnnlm.arrays import Shape, State
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
@@ -353,7 +353,7 @@ class Run:
             self._bar.clear()
 
     def _snapshot(self) -> str:
-        from corpora.tokenize import from_spec
+        from corpora.text.tokenizers import from_spec
         from rnnlm.generate import generate, sentences
 
         progress = self.trainer.progress

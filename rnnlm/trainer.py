@@ -158,8 +158,8 @@ class Trainer:
 
     def learn(self, ids: np.ndarray) -> None:
         """Learn from the next words and add their log probability to the epoch's."""
-        from rnnlm.exact import learn_stream_exact
-        from rnnlm.online import learn_stream
+        from rnnlm.engines.exact import learn_stream_exact
+        from rnnlm.engines.online import learn_stream
 
         learn = learn_stream_exact if self.exact else learn_stream
         real = np.dtype(self.model.config.dtype).type

@@ -117,7 +117,7 @@ def load_inner_kernels() -> None:
     """Load each compiled function that the cache has, those that others call among them."""
     from numba.core.dispatcher import Dispatcher
 
-    from corpora.code_cache import _MAGIC
+    from corpora.compute.code_cache import _MAGIC
 
     found = {}
     for package in ("corpora", "rnnlm", "w2v"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.language_model import Scored
-from corpora.vocab import Vocab
+from corpora.evaluation.language_model import Scored
+from corpora.text.vocab import Vocab
 
 
 class Bigrams:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from rnnlm.arrays import CONTEXT_START, Scratch, Shape, State
 from rnnlm.config import ModelConfig
 from rnnlm.initial import initial_params
@@ -72,7 +72,7 @@ class Learner:
     def learn(self, ids: np.ndarray, learn=None, cuts=()) -> np.ndarray:
         """Log probabilities from the kernel, called once for each part of ``ids`` between two cuts."""
         if learn is None:
-            from rnnlm.online import learn_stream as learn
+            from rnnlm.engines.online import learn_stream as learn
         out = []
         for part in np.split(ids, cuts):
             log_prob = np.full(part.size, np.nan)

@@ -11,13 +11,13 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from corpora.vocab import EOS, UNK, Vocab
+from corpora.text.vocab import EOS, UNK, Vocab
 from rnnlm.ngram.arena import Arena
-from rnnlm.ngram.counts import CountedTrie, count_ids
-from rnnlm.ngram.estimate import OrderReport, estimate
-from rnnlm.ngram.model import BackoffLM
-from rnnlm.ngram.prune import prune
-from rnnlm.ngram.smoothing import METHODS, Options
+from rnnlm.ngram.counting.counts import CountedTrie, count_ids
+from rnnlm.ngram.estimation.estimate import OrderReport, estimate
+from rnnlm.ngram.estimation.prune import prune
+from rnnlm.ngram.estimation.smoothing import METHODS, Options
+from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import CHILD, WORD
 from tests.reference import ngram as reference
 from tests.reference.trie import ngrams_of

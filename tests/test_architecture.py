@@ -15,12 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = [name for name in ("corpora", "rnnlm", "w2v") if (ROOT / name).is_dir()]
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 # what kernels may use beside each other: decorators, vector intrinsics, and the constants and tuples that they share
-FOR_KERNELS = {
-    "corpora.jit", "corpora.llvm", "corpora.local_callees", "corpora.simd", "corpora.bytes_simd",
-    "corpora.plain", "corpora.plain_simd", "corpora.plain_bytes", "w2v.plain_rows", "corpora.code_cache",
-    "rnnlm.config", "rnnlm.arrays", "rnnlm.ngram.trie",
-}  # fmt: skip
-COMPILER = {f"corpora.{name}" for name in ("jit", "llvm", "local_callees", "plain", "code_cache", "cache_place")}
+COMPUTE = {f"corpora.compute.{path.stem}" for path in (ROOT / "corpora" / "compute").glob("*.py")}
+FOR_KERNELS = COMPUTE | {"w2v.plain_rows", "rnnlm.config", "rnnlm.arrays", "rnnlm.ngram.trie"}
+COMPILER = COMPUTE
 DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
 
 
@@ -87,11 +84,13 @@ WITH_KERNELS = [module for module in MODULES if has_kernels(module)]
 
 
 def test_this_test_sees_the_source():
-    assert {"corpora.simd", "rnnlm.online", "rnnlm.cells.elman", "rnnlm.outputs.softmax"} <= set(WITH_KERNELS)
+    assert {"corpora.compute.simd", "rnnlm.engines.online", "rnnlm.cells.elman", "rnnlm.outputs.softmax"} <= set(
+        WITH_KERNELS
+    )
     assert "rnnlm.trainer" in MODULES
     assert "rnnlm.trainer" not in WITH_KERNELS
     assert "rnnlm.io" in imports("rnnlm") - at_import_time("rnnlm")
-    assert "numba" in at_import_time("corpora.jit")
+    assert "numba" in at_import_time("corpora.compute.jit")
 
 
 @every_module

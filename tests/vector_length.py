@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from corpora import llvm
+from corpora.compute import llvm
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,13 +24,13 @@ import llvmlite.binding as llvm
 import pytest
 
 class Features(llvm.FeatureMap):
-    def get(self, name, default=None):  # what corpora.llvm asks; the compiler goes on knowing the truth
+    def get(self, name, default=None):  # what corpora.compute.llvm asks; the compiler goes on knowing the truth
         return {wide} if name == "avx512f" else super().get(name, default)
 
 features = Features(llvm.get_host_cpu_features())
 llvm.get_host_cpu_features = lambda: features
-import corpora.llvm
-assert corpora.llvm.VECTOR_BYTES == {64 if wide else 32}
+import corpora.compute.llvm
+assert corpora.compute.llvm.VECTOR_BYTES == {64 if wide else 32}
 sys.exit(pytest.main(["-m", "not slow", "-p", "no:cacheprovider", *sys.argv[1:]]))
 """
     env = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}

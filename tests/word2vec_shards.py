@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpora.simd import aligned_zeros
+from corpora.compute.simd import aligned_zeros
 from tests.reference import word2vec as twin
 
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import load64, multiply_mix, prefetch, store8, store64
-from corpora.jit import exact_kernel
+from corpora.compute.bytes_simd import load64, multiply_mix, prefetch, store8, store64
+from corpora.compute.jit import exact_kernel
 
 POSITION, ENTRIES, FIRST, INFIX = range(4)
 STATE = 4

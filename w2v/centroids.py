@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import kernel
+from corpora.compute.jit import kernel
 
 _U = np.uint64
 

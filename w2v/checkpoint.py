@@ -13,13 +13,13 @@ from functools import cached_property
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.inputs import STDIN
-from corpora.record import Record, made_of, require, require_types
-from corpora.resumable import output_of
-from corpora.tokenize import from_spec
-from corpora.vocab import Vocab, WordList
+from corpora.files.checks import shown
+from corpora.jobs.record import Record, made_of, require, require_types
+from corpora.jobs.resumable import output_of
+from corpora.text.inputs import STDIN
+from corpora.text.tokenizers import from_spec
+from corpora.text.vocab import Vocab, WordList
 from w2v import io
 from w2v.config import TrainConfig
 from w2v.model import WordVectors

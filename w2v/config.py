@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from corpora.record import Record, require
+from corpora.jobs.record import Record, require
 
 ARCHITECTURES = ("cbow", "skipgram")
 NEGATIVES = ("shared", "exact")

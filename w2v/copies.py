@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import exp, kernel
-from corpora.simd import pointer, scalar
+from corpora.compute.jit import exp, kernel
+from corpora.compute.simd import pointer, scalar
 from w2v.rows import ask_for_row
 
 NONE = np.int32(-1)

@@ -23,7 +23,7 @@ def facts(path: str | os.PathLike) -> dict:
 
 def describe(found: dict) -> str:
     """The facts as lines for a reader."""
-    from corpora.system import readable_size
+    from corpora.jobs.system import readable_size
 
     packed = f", {found['compression']}" if found["compression"] else ""
     size = f", {readable_size(found['bytes'])}" if found["bytes"] else ""  # a pipe has none

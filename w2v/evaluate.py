@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.mapping import populate
+from corpora.files.mapping import populate
 from w2v.analogy import check_method, multiplied
 from w2v.neighbours import cosines, unit
 from w2v.pairs import Pairs

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from corpora.errors import CorpusError
-from corpora.files import STDOUT, open_log
+from corpora.files.output import STDOUT, open_log
 
 PROGRESS, EPOCH = "progress", "epoch"
 

@@ -1,4 +1,4 @@
-"""The parameters of word2vec.  Legend: V words, ``width`` the length of a row in memory (``corpora.simd.padded``)."""
+"""The parameters of word2vec.  Legend: V words, ``width`` the length of a row in memory (``simd.padded``)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from corpora.mapping import anonymous
-from corpora.simd import padded
+from corpora.compute.simd import padded
+from corpora.files.mapping import anonymous
 from w2v.config import TrainConfig
 
 LANES = 4  # shards of a round of deterministic training (``w2v.lanes``); each may have copies of all rows

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.simd import padded
+from corpora.compute.simd import padded
 from corpora.tables import keep_probabilities, negative_shares
 from w2v import shards
 from w2v.config import TrainConfig
-from w2v.hierarchical import HierarchicalWork
 from w2v.matrices import LANES, Matrices
-from w2v.shared import Work
+from w2v.objectives.hierarchical import HierarchicalWork
+from w2v.objectives.shared import Work
 
 _HUGE_PAGE = 2 << 20  # bytes that the system gives at once
 

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.mapping import mapping_of
-from corpora.vocab import WordList
+from corpora.files.mapping import mapping_of
+from corpora.text.vocab import WordList
 
 DTYPES = ("float32", "float64")
 _FEW = 16  # words are searched for in the list so many times, then a table of all words is made

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from corpora.mapping import populate
+from corpora.files.mapping import populate
 from w2v.model import reciprocals
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import re
 
 import numpy as np
 
-from corpora.vocab import WordList
+from corpora.text.vocab import WordList
 from w2v.bigrams import hash_words
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.inputs import open_text, text_lines
+from corpora.files.checks import shown
+from corpora.text.inputs import open_text, text_lines
 
 SCORE_COLUMN = 3
 

@@ -18,14 +18,14 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from corpora import libm
+from corpora.compute import libm
 from corpora.errors import CorpusError
-from corpora.files import replace_file
-from corpora.inputs import expand, text_size
-from corpora.record import Record, require
-from corpora.stream import TokenStream, encode
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import WordList
+from corpora.files.output import replace_file
+from corpora.jobs.record import Record, require
+from corpora.text.inputs import expand, text_size
+from corpora.text.stream import TokenStream, encode
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import WordList
 from w2v import bigrams
 from w2v.pair_names import SharedNames, with_separator
 from w2v.pair_table import MOST_SLOTS, Coding, Table, count_tables

@@ -1,4 +1,4 @@
-"""What the intrinsics of ``w2v.rows`` do, on arrays: see ``corpora.plain``.
+"""What the intrinsics of ``w2v.rows`` do, on arrays: see ``corpora.compute.plain``.
 
 Sums are in another order than those of the vectors, without fused multiply-adds.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.plain_simd import lanes_of, part
+from corpora.compute.plain_simd import lanes_of, part
 
 
 def dots(n_x: int, n_z: int, adds: bool):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.inputs import open_text, text_lines
+from corpora.files.checks import shown
+from corpora.text.inputs import open_text, text_lines
 
 
 @dataclass(frozen=True)

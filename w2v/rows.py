@@ -1,8 +1,7 @@
 """Products and sums of rows that lie anywhere in a matrix, on LLVM vectors held in registers.
 
-Matrices and lists are given as bare pointers (``corpora.simd.pointer``), float32 or float64; a list of rows is one
-of positions in elements, int64.  Rows are ``width`` elements long, a multiple of ``corpora.simd.PAD``, zero beyond
-their end.
+Matrices and lists are given as bare pointers (``simd.pointer``), float32 or float64; a list of rows is one of positions
+in elements, int64.  Rows are ``width`` elements long, a multiple of ``simd.PAD``, zero beyond their end.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from corpora import llvm
-from corpora.jit import kernel
-from corpora.llvm import I32, I64
-from corpora.plain import intrinsic
-from corpora.simd import lanes_of, scalar
+from corpora.compute import llvm
+from corpora.compute.jit import kernel
+from corpora.compute.llvm import I32, I64
+from corpora.compute.plain import intrinsic
+from corpora.compute.simd import lanes_of, scalar
 from w2v import plain_rows
 
 _LINE = 16  # float32 in a line of the cache; of float64, the next line comes along

@@ -19,13 +19,13 @@ from functools import cached_property
 
 import numpy as np
 
-from corpora.checks import all_finite
 from corpora.errors import CorpusError
-from corpora.files import STDOUT, replace_file
-from corpora.progress import bar
-from corpora.record import made_of
-from corpora.resumable import checkpoint_of, keeps_state
-from corpora.system import available_memory, polite_interrupt, readable_size, resident_memory
+from corpora.files.checks import all_finite
+from corpora.files.output import STDOUT, replace_file
+from corpora.jobs.progress import bar
+from corpora.jobs.record import made_of
+from corpora.jobs.resumable import checkpoint_of, keeps_state
+from corpora.jobs.system import available_memory, polite_interrupt, readable_size, resident_memory
 from w2v import io, start
 from w2v.checkpoint import Checkpoint, Settings, sums, unusable
 from w2v.config import TrainConfig

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import exact_kernel
+from corpora.compute.jit import exact_kernel
 
 _U = np.uint64
 _A, _C = np.uint64(6364136223846793005), np.uint64(1442695040888963407)

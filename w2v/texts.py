@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.stream import TokenStream, encode
-from corpora.tokenize import from_spec
-from corpora.vocab import EOS, Vocab, WordList
-from corpora.vocab_order import sorted_order
+from corpora.text.stream import TokenStream, encode
+from corpora.text.tokenizers import from_spec
+from corpora.text.vocab import EOS, Vocab, WordList
+from corpora.text.vocab_order import sorted_order
 
 if TYPE_CHECKING:
     from w2v.model import WordVectors
@@ -76,7 +76,7 @@ def read_text(
     known: Vocab | None = None,
     **how,
 ) -> Text:
-    """Encode the text of a run.  ``how``: threads, tmp, progress, memory_limit of ``corpora.stream.encode``.
+    """Encode the text of a run.  ``how``: threads, tmp, progress, memory_limit of ``corpora.text.stream.encode``.
 
     ``initial``: older vectors whose words are trained on; counts are theirs and this text's together.  ``known``: the
     vocabulary of an interrupted run, to be taken as it is.  CorpusError where there are not two words to train.

@@ -1,6 +1,6 @@
 """Training: shards of the text go to threads as these come free, epoch by epoch.
 
-Legend: V words, n ids of the text, ``width`` the length of a row in memory (``corpora.simd.padded``).
+Legend: V words, n ids of the text, ``width`` the length of a row in memory (``corpora.compute.simd.padded``).
 
 A shard has its own random numbers, from the seed, the epoch and its own number, and its own learning rate.
 Threads update the matrices without locks (Recht et al. 2011), so that the result differs a little from run to run;

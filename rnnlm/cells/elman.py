@@ -1,15 +1,15 @@
 """Elman's network (Elman 1990; Mikolov et al. 2010): s_t = f(U[w_t] + s_{t-1} W).
 
 T steps, B streams, H hidden, V words.  U (V, H) and W (H, H), row j of W: from previous unit j.
-All matrices are padded as corpora.simd says; a hidden row is ``width`` = padded(H) long, zero beyond H.
+All matrices are padded as corpora.compute.simd says; a hidden row is ``width`` = padded(H) long, zero beyond H.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import kernel
-from corpora.simd import (
+from corpora.compute.jit import kernel
+from corpora.compute.simd import (
     add_scaled_rows,
     add_scaled_rows_alike,
     add_scaled_rows_to_each,

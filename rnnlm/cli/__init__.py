@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from corpora import options
+from corpora.command import options
 from rnnlm.cli.mix import mix
 from rnnlm.cli.models import convert, info
 from rnnlm.cli.ngram import ngram

@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from corpora import options
-from corpora.options import ABOVE_0
+from corpora.command import options
+from corpora.command.options import ABOVE_0
 from rnnlm.cli.mixing import MixOptions, cache_options, log_linear_option, weights_option
 from rnnlm.cli.shared import (
     dtype_option,
@@ -59,7 +59,7 @@ def mix(context, paths, tune, output, form, precision, oov, tokenizer, lower, dt
     if output == "-":
         raise click.UsageError("-o -: its paths are those from its folder; give a file", context)
     chosen = MixOptions.of(context, len(paths), **o)
-    from corpora.files import check_output
+    from corpora.files.output import check_output
     from rnnlm.io import save
 
     if output is not None:
@@ -75,9 +75,9 @@ def mix(context, paths, tune, output, form, precision, oov, tokenizer, lower, dt
 
 def _tuned(mixture, text, weights, precision: float, oov: str, form: str, reading):
     """The mixture with the weights that fit a text; prints how they were found."""
-    from corpora.perplexity import check_policy
-    from corpora.progress import bar
-    from rnnlm.tuning import srilm_best_mix, tune
+    from corpora.evaluation.perplexity import check_policy
+    from corpora.jobs.progress import bar
+    from rnnlm.mixtures.tuning import srilm_best_mix, tune
 
     check_policy(mixture, oov)
     with (

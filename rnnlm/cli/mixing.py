@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import click
 
-from corpora import options
-from corpora.options import ABOVE_0, FROM_0, Number
+from corpora.command import options
+from corpora.command.options import ABOVE_0, FROM_0, Number
 
 weights_option = click.option(
     "--weight", "weights", type=FROM_0, multiple=True, metavar="X",
@@ -46,7 +46,7 @@ class MixOptions(NamedTuple):
             raise click.UsageError("--cache-weight: without --cache or --cache-decay there is no cache", context)
         kind = "log-linear" if log_linear else "linear"
         if weights:
-            from rnnlm.mixture import check_weights
+            from rnnlm.mixtures.mixture import check_weights
 
             with options.wrong_usage(context):
                 check_weights(weights, n_models, kind)
@@ -54,7 +54,7 @@ class MixOptions(NamedTuple):
 
     def mixture(self, models, files=None):
         """One mixture of them all.  ``files``: where they were read from, for a mixture that is saved."""
-        from rnnlm.mixture import assemble
+        from rnnlm.mixtures.mixture import assemble
 
         return assemble(models, files=files, **self._asdict())
 

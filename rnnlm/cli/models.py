@@ -6,8 +6,8 @@ import json
 
 import click
 
-from corpora import options
-from corpora.options import note, print_text
+from corpora.command import options
+from corpora.command.options import note, print_text
 from rnnlm.describe import ARPA_ENDINGS, FORMAT_NAMES
 
 _FORMATS = list(dict.fromkeys(FORMAT_NAMES.values()))
@@ -46,7 +46,7 @@ def convert(model, output, form, force) -> None:
       rnnlm convert elman.rnnlm -o elman.txt --to 0.4b-text
       rnnlm convert kn3.lm -o kn3.arpa.gz
     """
-    from corpora.files import check_output
+    from corpora.files.output import check_output
     from rnnlm.io import load, save
 
     form = form or ("arpa" if output.endswith(ARPA_ENDINGS) else None)

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 import click
 
-from corpora import options
-from corpora.options import ABOVE_0, Number, note
+from corpora.command import options
+from corpora.command.options import ABOVE_0, Number, note
 from rnnlm.describe import ARPA_ENDINGS
 
 MAX_ORDER = 9
@@ -110,19 +110,19 @@ def count(context, inputs, output, order, merge, tokenizer, lower, memory, threa
       rnnlm ngram count sentences.txt --order 3 -o counts.gz
       rnnlm ngram count --merge counts.gz counts.gz -o twice.gz
     """
-    from corpora.files import check_output
-    from corpora.inputs import expand
+    from corpora.files.output import check_output
+    from corpora.text.inputs import expand
 
     if merge:
         for name in ("order", "tokenizer", "lower", "memory", "tmp"):
             options.refuse_together(context, "merge", name)
     check_output(output, force, expand(inputs))
     if merge:
-        from rnnlm.ngram.countmerge import merge_counts
+        from rnnlm.ngram.counting.merge import merge_counts
 
         merge_counts(inputs, output, threads=threads)
         return
-    from rnnlm.ngram.countfiles import write_counts
+    from rnnlm.ngram.counting.files import write_counts
 
     _say_where_from(inputs)
     with stages() as progress:
@@ -203,15 +203,15 @@ def ngram(context, text, output, form, discounts, force, **o) -> None:
     if output == "-" and (form == "native" or discounts):
         what = "a native model" if form == "native" else "a model beside --discounts"
         raise click.UsageError(f"-o -: {what} is not written to standard output; give a file", context)
-    from corpora.files import check_output
-    from corpora.inputs import expand
+    from corpora.files.output import check_output
+    from corpora.text.inputs import expand
 
     read = expand([*text, *o["counts"]])
     # before the time is spent
     check_output(output, force, read if o["vocab_file"] is None else [*read, o["vocab_file"]])
     from rnnlm.io import save
+    from rnnlm.ngram.estimation.smoothing import Options
     from rnnlm.ngram.run import estimate_model
-    from rnnlm.ngram.smoothing import Options
 
     smoothing_options = Options(**{name: o.pop(name) for name in Options.__dataclass_fields__})
     o["tokenizer"] = _spec(o.pop("tokenizer"), o.pop("lower"))
@@ -232,7 +232,7 @@ def _check_smoothing(context, o: dict) -> None:
     if o["min_counts"] and len(o["min_counts"]) > o["order"]:
         raise click.UsageError(f"--min-count has {len(o['min_counts'])} numbers for {o['order']} orders", context)
     if o["interpolate"] is not None:
-        from rnnlm.ngram.smoothing import METHODS
+        from rnnlm.ngram.estimation.smoothing import METHODS
 
         if METHODS[o["smoothing"]].interpolates is None:
             option = "--interpolate" if o["interpolate"] else "--backoff"
@@ -253,7 +253,7 @@ def discount_table(orders: list[dict]) -> str:
 @contextmanager
 def stages() -> Iterator[Callable]:
     """progress(what, total) -> a function of steps done: a bar for each stage, one after another."""
-    from corpora.progress import bar
+    from corpora.jobs.progress import bar
 
     with ExitStack() as shown:
 
@@ -265,7 +265,7 @@ def stages() -> Iterator[Callable]:
 
 
 def _spec(tokenizer: str, lower: bool) -> str:
-    from corpora.tokenize import get_tokenizer
+    from corpora.text.tokenizers import get_tokenizer
 
     return get_tokenizer(tokenizer, lower).spec
 

@@ -8,9 +8,9 @@ import os
 
 import click
 
-from corpora import options
+from corpora.command import options
+from corpora.command.options import FROM_0, Number, note, print_text
 from corpora.errors import CorpusError
-from corpora.options import FROM_0, Number, note, print_text
 from rnnlm.cli.shared import (
     dtype_option,
     floor_option,
@@ -99,11 +99,11 @@ def rescore(context, paths, lists, **o) -> None:
       echo "u1 man eat cookie" | rnnlm rescore -m elman.rnnlm -
     """
     _check(context, paths, o)
-    from corpora.files import check_output
-    from corpora.inputs import expand
-    from corpora.progress import bar
-    from rnnlm.nbest import read, read_references
-    from rnnlm.rescore import Scales, rescore
+    from corpora.files.output import check_output
+    from corpora.jobs.progress import bar
+    from corpora.text.inputs import expand
+    from rnnlm.nbest.lists import read, read_references
+    from rnnlm.nbest.rescore import Scales, rescore
 
     if o["output"] is not None and o["to"] == "tsv":
         check_output(o["output"], o["force"], [*expand(lists), *paths, *filter(None, [o["references"]])])
@@ -111,7 +111,7 @@ def rescore(context, paths, lists, **o) -> None:
     scales = Scales(o["lm_scale"], o["word_penalty"], o["weight"]).fitted(nbest)
     wrong, n_reference_words = None, 0
     if o["references"] is not None:  # before the time for scoring is spent
-        from rnnlm.wer import edits
+        from rnnlm.nbest.wer import edits
 
         references, others = read_references(o["references"], nbest.utterances)
         if others:
@@ -149,7 +149,7 @@ def _check(context: click.Context, paths, o: dict) -> None:
     if o["references"] is not None and o["output"] == "-":
         raise click.UsageError("--output -: the table of --references goes to standard output; give a file", context)
     if o["model_weights"]:
-        from rnnlm.mixture import check_weights
+        from rnnlm.mixtures.mixture import check_weights
 
         with options.wrong_usage(context):
             try:
@@ -161,14 +161,14 @@ def _check(context: click.Context, paths, o: dict) -> None:
 def _mixture(models, weights):
     if len(models) == 1:
         return models[0]
-    from rnnlm.mixture import Mixture
+    from rnnlm.mixtures.mixture import Mixture
 
     return Mixture(models, weights or None)
 
 
 def _report(context, nbest, log10_prob, wrong, n_reference_words, scales, o: dict):
     """Print the word error rates; the scales, tuned where that was asked for."""
-    from rnnlm.wer import TUNABLE, report
+    from rnnlm.nbest.wer import TUNABLE, report
 
     given = [name for name in TUNABLE if context.get_parameter_source(name).name == "COMMANDLINE"]
     free = [name for name in TUNABLE if name not in given] if o["tune"] else []
@@ -191,8 +191,8 @@ def _as_dict(errors, scales) -> dict:
 
 
 def _write(path: str, nbest, log10_prob, total, best: bool) -> None:
-    from corpora.files import replace_file
-    from rnnlm.nbest import write_best, write_table
+    from corpora.files.output import replace_file
+    from rnnlm.nbest.lists import write_best, write_table
 
     with replace_file(path) as file:
         if best:
@@ -203,7 +203,7 @@ def _write(path: str, nbest, log10_prob, total, best: bool) -> None:
 
 def _files(nbest, o: dict, inputs: list[str]) -> list[str]:
     """The files of the folder, one for each utterance; CorpusError where one could not be written."""
-    from corpora.files import check_output
+    from corpora.files.output import check_output
 
     folder, files = o["output"], []
     for name in nbest.utterances:
@@ -221,8 +221,8 @@ def _files(nbest, o: dict, inputs: list[str]) -> list[str]:
 
 
 def _write_folder(files: list[str], nbest, language) -> None:
-    from corpora.files import replace_file
-    from rnnlm.nbest import write_srilm
+    from corpora.files.output import replace_file
+    from rnnlm.nbest.lists import write_srilm
 
     for u, path in enumerate(files):
         with replace_file(path) as file:

@@ -7,8 +7,8 @@ from itertools import chain
 
 import click
 
-from corpora import options
-from corpora.options import FROM_0, note, print_text
+from corpora.command import options
+from corpora.command.options import FROM_0, note, print_text
 from rnnlm.cli.mixing import MixOptions, cache_options, log_linear_option, weights_option
 from rnnlm.cli.shared import (
     dtype_option,
@@ -64,7 +64,7 @@ def ppl(context, paths, text, compare, report, form, oov, floor, dynamic, dtype,
     if compare:
         _check_comparison(context, paths, report, form)
     mix = MixOptions.of(context, len(paths), **o)
-    from corpora.perplexity import check_policy
+    from corpora.evaluation.perplexity import check_policy
 
     loaded = load_models(paths, dtype, dynamic, threads)
     models = named(paths, loaded) if compare else {"": mix.model(loaded)}
@@ -89,9 +89,9 @@ def _check_comparison(context, paths, report: str, form: str) -> None:
 
 
 def _evaluate(models, stream, name: str, report: str, form: str, oov: str, floor: float) -> None:
-    from corpora.perplexity import evaluate
-    from corpora.progress import bar
-    from corpora.reports import make_report
+    from corpora.evaluation.perplexity import evaluate
+    from corpora.evaluation.reports import make_report
+    from corpora.jobs.progress import bar
 
     (lm,) = models.values()
     out = make_report(report, form, sys.stdout.buffer, stream.vocab, name=name)
@@ -105,9 +105,9 @@ def _evaluate(models, stream, name: str, report: str, form: str, oov: str, floor
 
 
 def _compare(models, stream, name: str, report: str, form: str, oov: str, floor: float) -> None:
-    from corpora.progress import bar
-    from rnnlm.compare import compare
-    from rnnlm.compare_report import WordDifferences, write_comparison, write_sentences
+    from corpora.jobs.progress import bar
+    from rnnlm.mixtures.compare import compare
+    from rnnlm.mixtures.compare_report import WordDifferences, write_comparison, write_sentences
 
     sink = sys.stdout.buffer
     table = WordDifferences(sink, form, stream.vocab, list(models)) if report == "word" else None
@@ -151,9 +151,9 @@ def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer,
     Example:
       echo "man eat cookie" | rnnlm surprisal -m elman.rnnlm
     """
-    from corpora.perplexity import check_policy
-    from corpora.progress import bar
-    from corpora.surprisal import surprisal_table
+    from corpora.evaluation.perplexity import check_policy
+    from corpora.evaluation.surprisal import surprisal_table
+    from corpora.jobs.progress import bar
 
     models = named(paths, load_models(paths, dtype, dynamic, threads))
     if oov is not None:
@@ -189,8 +189,8 @@ def generate(paths, words, temperature, seed, prefix, no_unk, dtype) -> None:
     """
     import numpy as np
 
-    from corpora.tokenize import from_spec
-    from corpora.vocab import EOS
+    from corpora.text.tokenizers import from_spec
+    from corpora.text.vocab import EOS
     from rnnlm.generate import generate as draw
     from rnnlm.generate import sentences
 

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from corpora import options
+from corpora.command import options
+from corpora.command.options import ABOVE_0, Number, note
 from corpora.errors import CorpusError
-from corpora.options import ABOVE_0, Number, note
-from corpora.tokenize import TOKENIZERS
+from corpora.text.tokenizers import TOKENIZERS
 from rnnlm.config import DTYPES
 
 model_option = click.option("-m", "--model", "paths", required=True, metavar="MODEL", help="A model file.")
@@ -75,7 +75,7 @@ def load_models(paths, dtype: str | None = None, dynamic: float | None = None, t
 
 def tokenizer_of(models: dict, tokenizer: str | None, lower: bool):
     """The tokenizer that was asked for, or the one that the models were trained with."""
-    from corpora.tokenize import from_spec, get_tokenizer
+    from corpora.text.tokenizers import from_spec, get_tokenizer
 
     if tokenizer is not None:
         return get_tokenizer(tokenizer, lower)
@@ -89,9 +89,9 @@ def tokenizer_of(models: dict, tokenizer: str | None, lower: bool):
 
 def encode_text(text, models: dict, tokenizer, lower, threads, tmp):
     """The text, encoded once with a vocabulary of its own, for all models."""
-    from corpora.inputs import expand, text_size
-    from corpora.progress import bar
-    from corpora.stream import encode
+    from corpora.jobs.progress import bar
+    from corpora.text.inputs import expand, text_size
+    from corpora.text.stream import encode
 
     if not text and sys.stdin.isatty():
         note("reading standard input, up to its end (Ctrl-D)")
@@ -111,7 +111,7 @@ def encode_text(text, models: dict, tokenizer, lower, threads, tmp):
 
 def named(paths, models) -> dict:
     """The models by names that are unlike: those of their files without folder and ending."""
-    from corpora.surprisal import model_names
+    from corpora.evaluation.surprisal import model_names
 
     return dict(zip(model_names(paths), models, strict=True))
 

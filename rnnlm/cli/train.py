@@ -6,8 +6,8 @@ from contextlib import closing
 
 import click
 
-from corpora import options
-from corpora.options import ABOVE_0, FROM_0, Number, note, print_report, print_text
+from corpora.command import options
+from corpora.command.options import ABOVE_0, FROM_0, Number, note, print_report, print_text
 from rnnlm.config import ACTIVATIONS, BEGINNINGS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
 
 
@@ -125,7 +125,7 @@ def train(context, **o) -> None:
             raise click.UsageError(f"--{name} -: is not written to standard output; give a file", context)
     if [*o["text"], *o["valid"]].count("-") > 1:
         raise click.UsageError("standard input (-) can be read once only", context)
-    from corpora.resumable import claim
+    from corpora.jobs.resumable import claim
 
     configs = _configs(context, o)
     with claim(o["output"]) as claimed:
@@ -133,9 +133,9 @@ def train(context, **o) -> None:
 
 
 def _train(o: dict, model_config, train_config, claimed) -> None:
-    from corpora.inputs import expand, text_size
-    from corpora.progress import bar
-    from corpora.tokenize import get_tokenizer
+    from corpora.jobs.progress import bar
+    from corpora.text.inputs import expand, text_size
+    from corpora.text.tokenizers import get_tokenizer
     from rnnlm.data import VocabOptions, read_texts, same_text
     from rnnlm.run import Run, check_outputs
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.source import Source
+from corpora.files.checks import shown
+from corpora.files.source import Source
 from rnnlm.describe import FORMAT_NAMES
 from rnnlm.io import arpa, arpa_writer, mikolov, mix, native, ngram, probabilities
 from rnnlm.io.native import load_checkpoint
@@ -118,7 +118,7 @@ def save(lm, path: str | os.PathLike, format: str = "native", *, consume: bool =
 
 
 def _kind_of(lm) -> str:
-    from rnnlm.ngram.model import BackoffLM
+    from rnnlm.ngram.query.model import BackoffLM
 
     kinds = {RecurrentLM: RECURRENT, BackoffLM: NGRAM}
     names = {"Mixture": "a mixture of models", "PlayedBack": "a file of probabilities"}

@@ -22,11 +22,11 @@ from bisect import bisect_right
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.inputs import UTF8_BOM
-from corpora.source import Source
-from corpora.vocab import EOS, UNK, Vocab, WordList
+from corpora.files.checks import shown
+from corpora.files.source import Source
+from corpora.text.inputs import UTF8_BOM
+from corpora.text.vocab import EOS, UNK, Vocab, WordList
 from rnnlm.io.pieces import LinePieces
 from rnnlm.ngram.trie import (
     BLANK,
@@ -69,7 +69,7 @@ def read(source: Source, dtype: str | None = None):
     ``</s>`` becomes word 0, with a probability of zero where the file lacks it; the other words stay in
     the file's order.  FormatError with the line's number for a file that is not as it should be.
     """
-    from rnnlm.ngram.model import BackoffLM
+    from rnnlm.ngram.query.model import BackoffLM
 
     return BackoffLM(*_Reader(source).model(), {})
 
@@ -84,7 +84,7 @@ class _Reader:
 
     def model(self):
         """vocab, trie."""
-        from rnnlm.ngram.build import NgramError, TrieBuilder
+        from rnnlm.ngram.query.build import NgramError, TrieBuilder
 
         counts = self.head()
         order = len(counts)
@@ -145,7 +145,7 @@ class _Reader:
 
         Also what higher orders look their words up in.
         """
-        from corpora.word_table import WordTable
+        from corpora.text.word_table import WordTable
 
         section = _Section(self, 1, highest, count)
         section.parse(WordTable().lookup, np.zeros(1, np.uint32))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import leading_zeros, load64, prefetch, store8, store64
-from corpora.jit import exact_kernel
+from corpora.compute.bytes_simd import leading_zeros, load64, prefetch, store8, store64
+from corpora.compute.jit import exact_kernel
 from rnnlm.ngram.trie import NO_BACKOFF_BITS
 
 LONGEST_NUMBER = 13  # bytes: -1.234567e-45

@@ -1,6 +1,6 @@
 """The lines of an ARPA file's sections: bytes to numbers and word ids.
 
-A piece is whole lines, each ended by a newline, with PADDING readable bytes behind them (corpora.chunks).
+A piece is whole lines, each ended by a newline, with PADDING readable bytes behind them (corpora.text.chunks).
 Fields are separated by spaces and tabs; a carriage return before a newline belongs to it.
 Addresses are uint64.
 """
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import bit_count, load8, separator_mask, trailing_zeros
-from corpora.encode import find_words
-from corpora.jit import exact_kernel
+from corpora.compute.bytes_simd import bit_count, load8, separator_mask, trailing_zeros
+from corpora.compute.jit import exact_kernel
+from corpora.text.encode import find_words
 from rnnlm.ngram.trie import LARGEST_BACKOFF, MAX_ORDER, NO_BACKOFF, NONE, ZERO
 
 # state: where in the piece the next line is, n-grams so far, lines so far, why the kernel stopped, the word at fault,

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from corpora.blocks import finisher, in_order
+from corpora.compute.processors import available
 from corpora.errors import CorpusError
-from corpora.files import replace_file
-from corpora.processors import available
-from corpora.vocab import WordList
+from corpora.files.blocks import finisher, in_order
+from corpora.files.output import replace_file
+from corpora.text.vocab import WordList
 from rnnlm.ngram.trie import FIRST_WORD, START, Trie
 
 _BLOCK = 1 << 15  # n-grams that one thread formats at a time; smaller pieces are written far more slowly

@@ -22,13 +22,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from corpora.checks import all_finite, shown
-from corpora.decimals import NotANumber, format_decimals, parse_decimals
 from corpora.errors import CorpusError, FormatError
-from corpora.files import replace_file
-from corpora.source import Source
+from corpora.files.checks import all_finite, shown
+from corpora.files.output import replace_file
+from corpora.files.source import Source
 from corpora.tables import frequency_classes
-from corpora.vocab import EOS, Vocab
+from corpora.text.decimals import NotANumber, format_decimals, parse_decimals
+from corpora.text.vocab import EOS, Vocab
 from rnnlm.io.mikolov_header import VERSIONS, Header, header_for, read_header
 from rnnlm.model import RecurrentLM
 

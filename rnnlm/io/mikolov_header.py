@@ -15,9 +15,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.files import to_bytes
+from corpora.files.checks import shown
+from corpora.files.output import to_bytes
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 
 VERSIONS = (9, 10)

@@ -22,15 +22,15 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.files import replace_file
-from corpora.inputs import LONGEST, too_long
-from corpora.source import Source
+from corpora.files.checks import shown
+from corpora.files.output import replace_file
+from corpora.files.source import Source
+from corpora.text.inputs import LONGEST, too_long
 from rnnlm.config import LARGEST_WEIGHT
 
 if TYPE_CHECKING:
-    from rnnlm.mixture import Mixture
+    from rnnlm.mixtures.mixture import Mixture
 
 FORMAT, VERSION = "rnnlm mixture", 1
 PARTS = ("model", "cache", "mixture")
@@ -58,7 +58,7 @@ def read(source: Source, dtype: str | None = None) -> Mixture:
 
 def write(lm: Mixture, path: str | os.PathLike) -> None:
     """Write a mixture.  CorpusError where a component is neither a file's nor a cache."""
-    from rnnlm.mixture import Mixture
+    from rnnlm.mixtures.mixture import Mixture
 
     if not isinstance(lm, Mixture):
         raise CorpusError("not a mixture: nothing but a mixture can be written as one")
@@ -78,8 +78,8 @@ def _as_dict(mixture: Mixture, folder: str) -> dict:
 
 
 def _part(lm, file: str | None, folder: str) -> dict:
-    from rnnlm.cache import CacheLM
-    from rnnlm.mixture import Mixture
+    from rnnlm.mixtures.cache import CacheLM
+    from rnnlm.mixtures.mixture import Mixture
 
     if file is not None:
         return {"model": _relative(file, folder)}
@@ -161,8 +161,8 @@ class _Reader:
                 self._check(component["mixture"], here, set())
 
     def _build(self, found: dict, place: str, tuned: dict | None) -> Mixture:
-        from rnnlm.cache import CacheLM
-        from rnnlm.mixture import Mixture, union_vocab
+        from rnnlm.mixtures.cache import CacheLM
+        from rnnlm.mixtures.mixture import Mixture, union_vocab
 
         components = found["components"]
         models, files = [], []

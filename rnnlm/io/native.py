@@ -19,11 +19,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError, FormatError
-from corpora.record import require_types
-from corpora.source import Source
-from corpora.tensors import (
+from corpora.files.checks import all_finite, shown
+from corpora.files.source import Source
+from corpora.files.tensors import (
     VOCABULARY,
     Header,
     read_array,
@@ -33,7 +32,8 @@ from corpora.tensors import (
     vocab_tensors,
     write_tensors,
 )
-from corpora.tensors import to_json as _json
+from corpora.files.tensors import to_json as _json
+from corpora.jobs.record import require_types
 from rnnlm.config import ModelConfig, parameter_shapes
 from rnnlm.io import mikolov_header
 from rnnlm.model import RecurrentLM

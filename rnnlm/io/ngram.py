@@ -17,13 +17,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.mapping import discard
-from corpora.record import require_types
-from corpora.source import Source
-from corpora.tensors import Header, read_array, read_header, read_vocab, to_json, vocab_tensors, write_tensors
-from corpora.tensors import recognises as recognises_tensors
+from corpora.files.checks import shown
+from corpora.files.mapping import discard
+from corpora.files.source import Source
+from corpora.files.tensors import Header, read_array, read_header, read_vocab, to_json, vocab_tensors, write_tensors
+from corpora.files.tensors import recognises as recognises_tensors
+from corpora.jobs.record import require_types
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, NONE, Trie
 
 FORMAT = "rnnlm-ngram"
@@ -58,7 +58,7 @@ def read(source: Source, dtype: str | None = None):
 
     FormatError for a file that is cut short, of a newer version, or whose tensors do not fit each other.
     """
-    from rnnlm.ngram.model import BackoffLM
+    from rnnlm.ngram.query.model import BackoffLM
 
     header = read_header(source, FORMAT, FORMAT_VERSION)
     order = _order(source.path, header)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.chunks import PADDING
-from corpora.inputs import LONGEST, UTF8_BOM, too_long
-from corpora.source import Source
+from corpora.files.source import Source
+from corpora.text.chunks import PADDING
+from corpora.text.inputs import LONGEST, UTF8_BOM, too_long
 
 PIECE = 1 << 18  # bytes: a piece and what is found in it stay in the second cache level
 

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.source import Source
-from corpora.vocab import EOS, UNK, Vocab
+from corpora.files.checks import shown
+from corpora.files.source import Source
+from corpora.text.vocab import EOS, UNK, Vocab
 
 if TYPE_CHECKING:
-    from rnnlm.playback import PlayedBack
+    from rnnlm.mixtures.playback import PlayedBack
 
 _LOWEST = -1e30  # of a probability that is not 0: sums of so many stay finite
 _ROUNDING = 1e-6  # log10 probabilities this little above 0 are 0
@@ -55,7 +55,7 @@ def recognises(prefix: bytes) -> bool:
 
 def read(source: Source, dtype: str | None = None) -> PlayedBack:
     """The probabilities in a file.  FormatError with the line for what is none."""
-    from rnnlm.playback import PlayedBack
+    from rnnlm.mixtures.playback import PlayedBack
 
     layout = LAYOUTS[_layout_of(source)]
     ids: dict[bytes, int] = {EOS: 0}

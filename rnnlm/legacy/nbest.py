@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from corpora import libm
-from corpora.inputs import open_text, text_lines
-from corpora.vocab import EOS
+from corpora.compute import libm
+from corpora.text.inputs import open_text, text_lines
+from corpora.text.vocab import EOS
 from rnnlm.io import load
 from rnnlm.legacy.options import Options
 from rnnlm.legacy.other import OtherModel, Totals, log10_mixed, open_other

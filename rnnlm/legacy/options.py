@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from corpora.c_options import INT_MAX, as_text, integer, real
+from corpora.command.c_options import INT_MAX, as_text, integer, real
 from corpora.errors import CorpusError
 from rnnlm.config import MAX_DIRECT_ORDER
 

@@ -9,9 +9,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from corpora import libm
+from corpora.compute import libm
 from corpora.errors import FormatError
-from corpora.inputs import open_text, text_lines
+from corpora.text.inputs import open_text, text_lines
 from rnnlm.legacy.options import Options
 from rnnlm.legacy.output import perplexity, say
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from corpora import libm
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
+from corpora.compute import libm
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
 from rnnlm.io import load
 from rnnlm.legacy.options import Options
 from rnnlm.legacy.other import Totals, log10_mixed, open_other

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.files import check_output
-from corpora.resumable import claim
-from corpora.stream import TokenStream, encode
-from corpora.tokenize import get_tokenizer
+from corpora.files.output import check_output
+from corpora.jobs.resumable import claim
+from corpora.text.stream import TokenStream, encode
+from corpora.text.tokenizers import get_tokenizer
 from rnnlm.arrays import LAST_WORD, POSITION
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.initial import GlibcRandom, glibc_params

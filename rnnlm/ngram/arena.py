@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.mapping import anonymous, discard, give_back
+from corpora.files.mapping import anonymous, discard, give_back
 
 PIECE = 1 << 15  # rows
 _OFTEN = 0.005  # seconds

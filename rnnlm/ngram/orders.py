@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.jit import exact_kernel
+from corpora.compute.jit import exact_kernel
 from rnnlm.ngram.trie import BACKOFF, CHILD, NO_BACKOFF_BITS, PROB, WORD
 
 DROPPED = np.uint32(1 << 31)  # a mark in WORD: the n-gram is left out

@@ -7,22 +7,22 @@ from dataclasses import asdict
 
 import numpy as np
 
+from corpora.compute.processors import available
 from corpora.errors import CorpusError
-from corpora.inputs import expand, text_size
-from corpora.mapping import discard
-from corpora.processors import available
-from corpora.spool import MEMORY_LIMIT
-from corpora.stream import TokenStream, default_threads, encode, expected_tokens
-from corpora.system import available_memory, readable_size, trim_memory
-from corpora.tokenize import from_spec
-from corpora.vocab import Vocab
+from corpora.files.mapping import discard
+from corpora.jobs.system import available_memory, readable_size, trim_memory
+from corpora.text.inputs import expand, text_size
+from corpora.text.spool import MEMORY_LIMIT
+from corpora.text.stream import TokenStream, default_threads, encode, expected_tokens
+from corpora.text.tokenizers import from_spec
+from corpora.text.vocab import Vocab
 from rnnlm.ngram.arena import Arena
-from rnnlm.ngram.counts import CountedTrie, count_ids
-from rnnlm.ngram.estimate import OrderReport, estimate
-from rnnlm.ngram.model import BackoffLM
-from rnnlm.ngram.smoothing import METHODS, Options
+from rnnlm.ngram.counting.counts import CountedTrie, count_ids
+from rnnlm.ngram.counting.vocabulary import by_bytes, by_count, inverse, reverse, with_unk
+from rnnlm.ngram.estimation.estimate import OrderReport, estimate
+from rnnlm.ngram.estimation.smoothing import METHODS, Options
+from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import FIRST_WORD, MAX_ORDER, MAX_WORDS
-from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse, with_unk
 
 UNKS = ("word", "kenlm")
 _PROGRAM = 160 << 20  # bytes: Python, NumPy and the compiled kernels
@@ -70,7 +70,7 @@ def estimate_model(
     budget = memory or _free_memory()
     step = progress or (lambda what, total: lambda n: None)
     if counts:
-        from rnnlm.ngram.countfiles import read_counted
+        from rnnlm.ngram.counting.files import read_counted
 
         vocab, counted = read_counted(counts, order, vocab_file, unk=unk, threads=threads)
         n_tokens = int(counted.counts(1)[FIRST_WORD:].astype(np.int64).sum())  # without <s>
@@ -89,7 +89,7 @@ def estimate_model(
         )  # fmt: skip
     discard(counted.records)
     if prune:
-        from rnnlm.ngram.prune import prune as remove
+        from rnnlm.ngram.estimation.prune import prune as remove
 
         n_bytes = _TO_PRUNE * sum(map(len, trie.nodes))
         model = 0 if arena.spill else sum(nodes.nbytes for nodes in trie.nodes)

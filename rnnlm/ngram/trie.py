@@ -82,7 +82,7 @@ class Trie:
     def is_whole(self) -> bool:
         """Whether the arrays fit each other, as those of a damaged file may not: a pass over all of them.
 
-        ``rnnlm.ngram.backoff.walk`` bounds what it takes from them; whoever goes through all nodes asks first.
+        ``rnnlm.ngram.query.backoff.walk`` bounds what it takes from them; whoever goes through all nodes asks first.
         """
         n_ids = self.internal.size - 1 + FIRST_WORD
         if len(self.nodes[0]) != n_ids + 1:

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from corpora.jit import exp, kernel
-from corpora.simd import (
+from corpora.compute.jit import exp, kernel
+from corpora.compute.simd import (
     add_scaled_rows,
     add_scaled_rows_to_each,
     back_and_update_rows,

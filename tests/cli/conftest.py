@@ -69,7 +69,7 @@ def start_rnnlm():
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, rnnlm):
     """A folder: train.txt, valid.txt and test.txt by the grammar of Elman (1990), and small.rnnlm, trained on them."""
-    from corpora.grammars import GRAMMARS
+    from corpora.data.grammars import GRAMMARS
 
     folder = tmp_path_factory.mktemp("trained")
     rng = np.random.default_rng(5)

@@ -28,7 +28,7 @@ def run(folder: Path, cache: Path, *flags: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from corpora.grammars import GRAMMARS
+    from corpora.data.grammars import GRAMMARS
 
     folder = tmp_path_factory.mktemp("bytes")
     rng = np.random.default_rng(5)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from corpora.cli import corpora, run
-from corpora.grammars import GRAMMARS
+from corpora.data.grammars import GRAMMARS
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and devices of POSIX")
@@ -459,7 +459,7 @@ def test_closed_standard_streams_are_no_crash():
 
 
 def test_progress_is_shown_on_a_terminal_only(monkeypatch):
-    from corpora.progress import Silent, bar
+    from corpora.jobs.progress import Silent, bar
 
     terminal = io.StringIO()
     monkeypatch.setattr(sys, "stderr", terminal)

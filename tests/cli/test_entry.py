@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from corpora import entry
-from corpora.options import _terminate
+from corpora.command import entry
+from corpora.command.options import _terminate
 from tests.cli.conftest import ENVIRONMENT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

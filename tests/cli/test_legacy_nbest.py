@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corpora.errors import FormatError
-from corpora.inputs import open_text
+from corpora.text.inputs import open_text
 from rnnlm import cli
 from rnnlm.legacy import main
 from rnnlm.legacy.nbest import read_list

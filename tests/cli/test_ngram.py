@@ -34,7 +34,7 @@ def log10_probs(done, model, text="test.txt"):
 
 def test_the_command_knows_every_smoothing_and_order_of_the_library():
     from rnnlm.ngram import trie
-    from rnnlm.ngram.smoothing import METHODS
+    from rnnlm.ngram.estimation.smoothing import METHODS
 
     assert list(SMOOTHINGS) == list(METHODS)
     assert trie.MAX_ORDER == MAX_ORDER

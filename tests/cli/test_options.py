@@ -12,7 +12,7 @@ import click
 import numpy as np
 import pytest
 
-from corpora import options
+from corpora.command import options
 from corpora.errors import CorpusError, FormatError
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rnnlm.nbest import read
+from rnnlm.nbest.lists import read
 from tests.tables import rows_of
 
 LIST = "u1 man eat cookie\nu1 man eats the cookie\nu1 man eat eat\nu2 dog move\nu2 dog moves zzz\n"

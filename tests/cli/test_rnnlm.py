@@ -70,8 +70,8 @@ def test_a_model_of_the_command_scores_as_well_as_the_training_said(folder, done
 
 
 def test_a_trained_model_knows_its_grammar(folder, done):
-    # the floor of the grammar is what no model can go below: corpora.grammars computes it
-    from corpora.grammars import GRAMMARS
+    # the floor of the grammar is what no model can go below: corpora.data.grammars computes it
+    from corpora.data.grammars import GRAMMARS
 
     floor = 2 ** GRAMMARS["elman1990"].entropy().bits_per_symbol
     done("train train.txt --valid valid.txt -o m --hidden 15 --class 1")

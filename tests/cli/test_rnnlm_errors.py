@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnlm as library
-from corpora import files
+from corpora.files import output as files
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Trainer
 

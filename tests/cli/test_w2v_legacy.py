@@ -7,7 +7,7 @@ import pytest
 
 import w2v as library
 from corpora.errors import CorpusError
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from w2v.legacy import is_legacy
 from w2v.legacy.options import Options, parse
 

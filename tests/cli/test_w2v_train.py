@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import w2v as library
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from w2v.run import Run
 
 SMALL = "--size 8 --min-count 2 --iter 2 --threads 1"

@@ -8,10 +8,10 @@ import tracemalloc
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.inputs import LONGEST, read_words
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import Vocab
+from corpora.text.inputs import LONGEST, read_words
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import Vocab
 
 MANY = 2000  # times half a mebibyte: nobody reads so far
 MEBIBYTE = 1 << 20
@@ -86,14 +86,14 @@ CASES = {
     "characters": (encoded("char"), b"", b"a"),
     "a vocabulary": (Vocab.read, b"", b"a"),
     "words of a list": (read_words, b"", b"a"),
-    "n-best lists": (reader("rnnlm.nbest.read", "files"), b"u1 a b\n", b"a "),
-    "references": (reader("rnnlm.nbest.read_references", None, ()), b"u1 a b\n", b"a "),
+    "n-best lists": (reader("rnnlm.nbest.lists.read", "files"), b"u1 a b\n", b"a "),
+    "references": (reader("rnnlm.nbest.lists.read_references", None, ()), b"u1 a b\n", b"a "),
     "0.4b's n-best list": (listed("rnnlm.legacy.nbest.read_list"), b"u1 a b\n", b"a "),
     "probabilities": (lm, b"0.5\n", b"0"),
     "probabilities in a table": (lm, b"sentence\tposition\tword\toov\tlog10_prob\n", b"1\t"),
     "an ARPA file": (lm, b"\\data\\\nngram 1=9\n\n\\1-grams:\n", b"a"),
     "an ARPA file's head": (lm, b"\\data\\\n", b"ngram "),
-    "counts": (reader("rnnlm.ngram.countfiles.read_counted", "files", 2), b"a\t1\n", b"a "),
+    "counts": (reader("rnnlm.ngram.counting.files.read_counted", "files", 2), b"a\t1\n", b"a "),
     "a mixture": (lm, b'{"format": "rnnlm-mixture", "x": "', b"a"),
     "a header": (lm, SAFETENSORS % b"rnnlm-native", b"a"),
     "n-grams": (lm, SAFETENSORS % b"rnnlm-ngram", b"a"),

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora import bytes_simd as simd
-from corpora.jit import exact_kernel
+from corpora.compute import bytes_simd as simd
+from corpora.compute.jit import exact_kernel
 
 words = st.integers(0, 2**64 - 1)
 compiles = settings(deadline=None)  # at its first call

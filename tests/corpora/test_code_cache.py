@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from corpora import cache_place, code_cache
-from corpora.jit import exact_kernel
+from corpora.compute import cache_place, code_cache
+from corpora.compute.jit import exact_kernel
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,7 +225,7 @@ def test_code_depends_on_the_source_of_the_modules_that_its_module_imports(tmp_p
 
 KERNELS = """
 import sys
-from corpora.jit import exact_kernel
+from corpora.compute.jit import exact_kernel
 
 @exact_kernel
 def total(x):

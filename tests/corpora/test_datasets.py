@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import corpora.download
-from corpora.datasets import CHECKSUM_FILE, DATASETS, Dataset, Source, data_directory, fetch, get_dataset, listing
-from corpora.download import CHUNK, Exact
+import corpora.data.download
+from corpora.data.datasets import CHECKSUM_FILE, DATASETS, Dataset, Source, data_directory, fetch, get_dataset, listing
+from corpora.data.download import CHUNK, Exact
 from corpora.errors import CorpusError
-from corpora.locks import try_lock
+from corpora.files.locks import try_lock
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 TEXT = b"".join(b"line %d of a small corpus\n" % i for i in range(20_000))  # 0.6 MB: several packets
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(corpora.download.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(corpora.data.download.time, "sleep", lambda seconds: None)
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -409,7 +409,7 @@ def test_progress_counts_every_byte_once_and_is_closed(toy, tmp_path):
 
 def test_the_list_needs_no_network_and_tells_what_is_there(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("corpora.datasets.data_directory", lambda name: tmp_path / name)
+    monkeypatch.setattr("corpora.data.datasets.data_directory", lambda name: tmp_path / name)
     (tmp_path / "text8").mkdir()
     (tmp_path / "text8" / "text8").write_bytes(b"")
     rows = {row.name: row for row in listing()}

@@ -1,11 +1,11 @@
-"""Numbers as C's printf writes them and as text says them: corpora.decimals."""
+"""Numbers as C's printf writes them and as text says them: corpora.text.decimals."""
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpora.decimals import NotANumber, format_decimals, parse_decimals
+from corpora.text.decimals import NotANumber, format_decimals, parse_decimals
 
 
 @settings(max_examples=300, deadline=None)

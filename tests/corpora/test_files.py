@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from corpora import files
 from corpora.errors import CorpusError
-from corpora.files import check_output, replace_file, to_bytes, write_npy
+from corpora.files import output as files
+from corpora.files.output import check_output, replace_file, to_bytes, write_npy
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links, modes or devices of POSIX")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from corpora.data.grammars import END, GRAMMARS, get_grammar
+from corpora.data.grammars.elman import CATEGORIES, FRAMES
 from corpora.errors import CorpusError
-from corpora.grammars import END, GRAMMARS, get_grammar
-from corpora.grammars.elman import CATEGORIES, FRAMES
 
 # Reber's graph as drawn in Cleeremans et al. (1989): upper row T-S-X, lower row P-T-V, exits S and V
 REBER_EDGES = {

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from corpora.errors import CorpusError, FormatError
-from corpora.inputs import expand, open_text, text_chunks, text_size
+from corpora.text.inputs import expand, open_text, text_chunks, text_size
 
 TEXT = "ein Wort\nゑ\n".encode() * 1000
 

@@ -1,9 +1,9 @@
-"""exp and log32 of corpora.jit against the C library's long double."""
+"""exp and log32 of corpora.compute.jit against the C library's long double."""
 
 import numpy as np
 import pytest
 
-from corpora.jit import exp, kernel, log32
+from corpora.compute.jit import exp, kernel, log32
 
 DTYPES = ["float32", "float64"]
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from corpora import libm
+from corpora.compute import libm
 
 X = np.concatenate([np.random.default_rng(1).uniform(1e-9, 1, 4000), np.geomspace(1e-300, 1e300, 999), [1.0, 10.0]])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import llvmlite.binding as llvm
 import numpy as np
 
-from corpora.jit import exact_kernel
+from corpora.compute.jit import exact_kernel
 
 
 @exact_kernel

@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from corpora.mapping import anonymous, discard, give_back
-from corpora.system import trim_memory
+from corpora.files.mapping import anonymous, discard, give_back
+from corpora.jobs.system import trim_memory
 
 PAGES = 64
 SIZE = PAGES * mmap.PAGESIZE

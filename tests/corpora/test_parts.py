@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from corpora import locks, parts
 from corpora.errors import CorpusError
-from corpora.files import open_log, replace_file
+from corpora.files import locks, parts
+from corpora.files.output import open_log, replace_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs modes, links and signals of POSIX")
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def run(code, **options):
 def writing():
     """A process that is writing ``out`` and has written 3 bytes of it."""
     code = (
-        "import sys; from corpora.files import replace_file\n"
+        "import sys; from corpora.files.output import replace_file\n"
         "with replace_file('out') as file:\n"
         "    file.write(b'new'); file.flush(); print('there', flush=True); sys.stdin.read()\n"
     )

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.language_model import Scored
-from corpora.perplexity import SUMMARY_KEYS, Tally, blocks, evaluate, score_blocks
-from corpora.vocab import Vocab
+from corpora.evaluation.language_model import Scored
+from corpora.evaluation.perplexity import SUMMARY_KEYS, Tally, blocks, evaluate, score_blocks
+from corpora.text.vocab import Vocab
 from tests.golden_files import GOLDEN, golden_bytes
 
 

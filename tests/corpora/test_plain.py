@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora.jit import exact_kernel
-from corpora.plain import plain_kernel
+from corpora.compute.jit import exact_kernel
+from corpora.compute.plain import plain_kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,7 +99,7 @@ def test_a_division_by_zero_outside_kernels_is_still_reported():
 
 
 def test_every_intrinsic_says_what_it_does_without_the_compiler():
-    """They are all made by ``corpora.plain.intrinsic``, which takes a twin."""
+    """They are all made by ``corpora.compute.plain.intrinsic``, which takes a twin."""
     for package in ("corpora", "rnnlm", "w2v"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

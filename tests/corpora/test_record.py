@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from corpora.record import is_a, made_of, require_types
+from corpora.jobs.record import is_a, made_of, require_types
 
 
 @dataclass

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora.language_model import Scored
-from corpora.perplexity import SUMMARY_KEYS, evaluate
-from corpora.reports import FORMATS, REPORTS, SENTENCE_COLUMNS, WORD_COLUMNS, make_report
-from corpora.vocab import Vocab
+from corpora.evaluation.language_model import Scored
+from corpora.evaluation.perplexity import SUMMARY_KEYS, evaluate
+from corpora.evaluation.reports import FORMATS, REPORTS, SENTENCE_COLUMNS, WORD_COLUMNS, make_report
+from corpora.text.vocab import Vocab
 from tests.golden_files import GOLDEN
 
 
@@ -250,7 +250,7 @@ def test_text_reports_are_aligned():
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_report_of_every_format_is_the_same_for_any_block_size(report, form, monkeypatch):
     stopped_clock = SimpleNamespace(perf_counter=lambda: 0.0)  # the speed is one of the figures
-    monkeypatch.setattr("corpora.perplexity.time", stopped_clock)
+    monkeypatch.setattr("corpora.evaluation.perplexity.time", stopped_clock)
     whole = printed(hand_model(), TWO_SENTENCES, report, form)
     for size in (1, 2, 3, 4, 5):
         assert printed(hand_model(), TWO_SENTENCES, report, form, block_size=size) == whole

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from corpora import locks
 from corpora.errors import CorpusError
-from corpora.resumable import check_outputs, checkpoint_of, claim, keeps_state, output_of
+from corpora.files import locks
+from corpora.jobs.resumable import check_outputs, checkpoint_of, claim, keeps_state, output_of
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links and signals of POSIX")
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ GONE = 2**22 + 1  # beyond the largest number of a process
 CODE = """
 import sys
 from pathlib import Path
-from corpora.resumable import check_outputs, claim
+from corpora.jobs.resumable import check_outputs, claim
 with claim("m") as claimed:
     check_outputs({"the model": "m", "the log": "log"}, claim=claimed)
     Path("log").write_text("begun")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora import simd
-from corpora.jit import kernel
-from corpora.simd import (
+from corpora.compute import simd
+from corpora.compute.jit import kernel
+from corpora.compute.simd import (
     PAD,
     add_scaled_rows,
     add_scaled_rows_to_each,

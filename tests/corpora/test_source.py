@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from corpora import source
-from corpora.mapping import mapping_of
-from corpora.source import PREFIX, Source
+from corpora.files import source
+from corpora.files.mapping import mapping_of
+from corpora.files.source import PREFIX, Source
 
 CONTENT = bytes(range(251)) * 1000
 

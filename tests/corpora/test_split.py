@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpora.data.split import draw_parts, split
 from corpora.errors import CorpusError
-from corpora.split import draw_parts, split
 
 
 def split_bytes(tmp_path, *texts, valid=0.0, test=0.0, **options):

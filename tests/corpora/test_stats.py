@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-from corpora import stats
-from corpora.stats import oov_stats, text_stats, zipf_exponent
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import Vocab
+from corpora.data import stats
+from corpora.data.stats import oov_stats, text_stats, zipf_exponent
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import Vocab
 
 PTB = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "ptb"
 

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import corpora.stream
+import corpora.text.stream
 from corpora.errors import CorpusError
-from corpora.spool import Spool
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import EOS, UNK, Vocab
+from corpora.text.spool import Spool
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import EOS, UNK, Vocab
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 WHITESPACE = get_tokenizer()
@@ -270,7 +270,7 @@ def test_no_text_at_all_is_refused():
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    monkeypatch.setattr(corpora.stream, "Spool", partial(Spool, memory_limit=40))
+    monkeypatch.setattr(corpora.text.stream, "Spool", partial(Spool, memory_limit=40))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

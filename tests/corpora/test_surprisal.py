@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.language_model import Scored
-from corpora.surprisal import column_formats, model_names, surprisal_table
-from corpora.vocab import Vocab
+from corpora.evaluation.language_model import Scored
+from corpora.evaluation.surprisal import column_formats, model_names, surprisal_table
+from corpora.text.vocab import Vocab
 
 
 class Playback:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import tokenize
 from corpora.errors import CorpusError
-from corpora.tokenize import TOKENIZERS, from_spec, get_tokenizer
+from corpora.text import tokenizers as tokenize
+from corpora.text.tokenizers import TOKENIZERS, from_spec, get_tokenizer
 
 needs_fugashi = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("fugashi", "unidic_lite"))), reason="the extra `ja` is not installed"

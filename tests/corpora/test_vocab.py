@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, FormatError
-from corpora.vocab import EOS, UNK, Vocab, WordList
-from corpora.vocab_order import selection_order, sorted_order
+from corpora.text.vocab import EOS, UNK, Vocab, WordList
+from corpora.text.vocab_order import selection_order, sorted_order
 from tests.golden_files import GOLDEN
 
 WORDS = [b"b", b"a", EOS, b"c", b"d"]

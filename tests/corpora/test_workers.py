@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import corpora.workers
+import corpora.text.workers
 from corpora.errors import CorpusError
-from corpora.stream import encode
-from corpora.tokenize import TOKENIZERS, get_tokenizer
+from corpora.text.stream import encode
+from corpora.text.tokenizers import TOKENIZERS, get_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = "Er sagte: „Nein!“, 3,5-mal. It's\t<unk> \xa0吾輩は猫である。\n\n".encode() + b"caf\xe9 \x00 </s> x\r\n" + b"end"
@@ -44,7 +44,7 @@ def eager(monkeypatch):
             super().__init__(*arguments, **options)
             started.append(self)
 
-    monkeypatch.setattr(corpora.workers.subprocess, "Popen", Recorded)
+    monkeypatch.setattr(corpora.text.workers.subprocess, "Popen", Recorded)
     for cls in TOKENIZERS.values():
         monkeypatch.setattr(cls, "worth_processes", 0)
     return started
@@ -66,13 +66,13 @@ def test_processes_give_what_one_thread_gives(text, eager, name, lower):
 
 
 def test_a_small_text_does_not_wait_for_processes(text, monkeypatch):
-    monkeypatch.setattr(corpora.workers.subprocess, "Popen", None)  # calling it would fail
+    monkeypatch.setattr(corpora.text.workers.subprocess, "Popen", None)  # calling it would fail
     result(text, get_tokenizer("word"), threads=4, chunk_size=1000)
 
 
 def test_processes_start_when_more_text_comes_than_its_size_said(text, eager, monkeypatch):
     monkeypatch.setattr(TOKENIZERS["word"], "worth_processes", 4000)
-    monkeypatch.setattr("corpora.stream.text_size", lambda files: None)  # a pipe's
+    monkeypatch.setattr("corpora.text.stream.text_size", lambda files: None)  # a pipe's
     alone = result(text, get_tokenizer("word"), threads=1, chunk_size=1000)
     assert result(text, get_tokenizer("word"), threads=2, chunk_size=1000) == alone
     assert eager
@@ -83,9 +83,9 @@ def test_where_no_process_can_help_the_thread_does_it(text, eager, monkeypatch, 
     tokenizer = get_tokenizer("word")
     alone = result(text, tokenizer, threads=1)
     if how == "no processes":
-        monkeypatch.setattr(corpora.workers.subprocess, "Popen", refusing)
+        monkeypatch.setattr(corpora.text.workers.subprocess, "Popen", refusing)
     elif how == "another program":
-        monkeypatch.setattr(corpora.workers, "_START", "print('something else')")
+        monkeypatch.setattr(corpora.text.workers, "_START", "print('something else')")
     else:
         monkeypatch.setattr(type(tokenizer), "spec", "of-a-script")
     assert result(text, tokenizer, threads=2) == alone
@@ -96,30 +96,30 @@ def refusing(*arguments, **options):
 
 
 def test_a_process_that_is_killed_is_one_line(text, eager, monkeypatch):
-    is_ready = corpora.workers._Worker.is_ready
+    is_ready = corpora.text.workers._Worker.is_ready
 
     def is_ready_and_killed(self):
         found = is_ready(self)
         self._process.kill()
         return found
 
-    monkeypatch.setattr(corpora.workers._Worker, "is_ready", is_ready_and_killed)
+    monkeypatch.setattr(corpora.text.workers._Worker, "is_ready", is_ready_and_killed)
     with pytest.raises(CorpusError, match=r"^a process that tokenizes the text .*; --threads 1 does without such"):
         result(text, get_tokenizer("word"), threads=2, chunk_size=100)
     assert all(process.poll() is not None for process in eager)
 
 
 def test_an_error_there_is_told_here(text, eager, monkeypatch):
-    broken = "import corpora.tokenize; corpora.tokenize.WordTokenizer._split_line = lambda self, line: 1 / 0; "
-    monkeypatch.setattr(corpora.workers, "_START", corpora.workers._START.replace("from", broken + "from", 1))
+    broken = "import corpora.text.tokenizers as t; t.WordTokenizer._split_line = lambda self, line: 1 / 0; "
+    monkeypatch.setattr(corpora.text.workers, "_START", corpora.text.workers._START.replace("from", broken + "from", 1))
     with pytest.raises(CorpusError, match=r"^ZeroDivisionError: division by zero$"):
         result(text, get_tokenizer("word"), threads=2)
 
 
 def test_a_script_needs_no_main_guard(text):
     script = f"""
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer, WordTokenizer
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer, WordTokenizer
 WordTokenizer.worth_processes = 0
 with encode([{text!r}], get_tokenizer("word"), threads=2, chunk_size=1000) as stream:
     print(stream.n_sentences)

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.perplexity import evaluate
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import Vocab
-from rnnlm.cache import CacheLM
-from rnnlm.mixture import assemble
-from rnnlm.ngram.counts import count_ids
-from rnnlm.ngram.estimate import estimate
-from rnnlm.ngram.model import BackoffLM
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import Vocab
+from rnnlm.mixtures.cache import CacheLM
+from rnnlm.mixtures.mixture import assemble
+from rnnlm.ngram.counting.counts import count_ids
+from rnnlm.ngram.estimation.estimate import estimate
+from rnnlm.ngram.query.model import BackoffLM
 from tests.small_bigrams import Bigrams
 from tests.small_models import N_WORDS, small_text, small_vocab
 

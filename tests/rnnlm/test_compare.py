@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.perplexity import evaluate
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from rnnlm.compare import MOST_UNITS, compare, resample
-from rnnlm.compare_report import COLUMNS, WordDifferences, write_comparison, write_sentences
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from rnnlm.mixtures.compare import MOST_UNITS, compare, resample
+from rnnlm.mixtures.compare_report import COLUMNS, WordDifferences, write_comparison, write_sentences
 from tests.small_bigrams import Bigrams
 
 WORDS = [b"<unk>", b"a", b"b", b"c"]

@@ -5,8 +5,8 @@ import pytest
 
 import rnnlm.data
 from corpora.errors import CorpusError
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
 from rnnlm.data import VocabOptions, hold_out, read_texts, same_text
 
 

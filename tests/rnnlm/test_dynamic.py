@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.perplexity import evaluate
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
 from rnnlm.dynamic import DynamicLM
 from tests.reference.online import Online
 from tests.small_models import small_model, small_text

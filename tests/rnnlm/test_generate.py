@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.language_model import Scored
-from corpora.vocab import Vocab
+from corpora.evaluation.language_model import Scored
+from corpora.text.vocab import Vocab
 from rnnlm.generate import MOST_EMPTY, generate, sentences, sharpen
 from tests.small_models import small_model
 

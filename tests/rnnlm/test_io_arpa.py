@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, FormatError
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from rnnlm import io
 from rnnlm.io import arpa_writer, pieces
 from rnnlm.io.arpa_format import LONGEST_NUMBER, SLACK, write_numbers
 from rnnlm.io.arpa_parse import parse_number
-from rnnlm.ngram.build import build_trie
-from rnnlm.ngram.model import BackoffLM
+from rnnlm.ngram.query.build import build_trie
+from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import START, ZERO
 from tests.reference.trie import arrays, closed_ngrams, ngrams_of, read_arpa
 from tests.small_models import small_model

@@ -12,7 +12,7 @@ import pytest
 
 from corpora.errors import CorpusError
 from corpora.tables import frequency_classes
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from rnnlm import io
 from rnnlm.config import ModelConfig
 from rnnlm.io import mikolov

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError, FormatError
-from rnnlm.cache import CacheLM
 from rnnlm.io import load, peek, save, sniff
-from rnnlm.mixture import Mixture, assemble
+from rnnlm.mixtures.cache import CacheLM
+from rnnlm.mixtures.mixture import Mixture, assemble
 from tests.small_bigrams import Bigrams
 from tests.small_models import small_model, small_text
 

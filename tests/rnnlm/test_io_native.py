@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from corpora.errors import CorpusError, FormatError
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from rnnlm import io
 from rnnlm.config import ModelConfig
 from rnnlm.io import native

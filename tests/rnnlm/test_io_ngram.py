@@ -12,10 +12,10 @@ import pytest
 import safetensors.numpy
 
 from corpora.errors import CorpusError, FormatError
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from rnnlm import describe, io
-from rnnlm.ngram.build import build_trie
-from rnnlm.ngram.model import BackoffLM
+from rnnlm.ngram.query.build import build_trie
+from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import BACKOFF, CHILD, PROB, WORD, Trie
 from tests.reference.trie import arrays, closed_ngrams
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError, FormatError
-from corpora.perplexity import evaluate
-from corpora.reports import make_report
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
+from corpora.evaluation.perplexity import evaluate
+from corpora.evaluation.reports import make_report
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
 from rnnlm.io import load, peek, save, sniff
-from rnnlm.mixture import Mixture
+from rnnlm.mixtures.mixture import Mixture
 from tests.small_bigrams import Bigrams
 
 WORDS = [b"<unk>", b"a", b"b", b"caf\xe9", b"\xc3\xa9t\xc3\xa9"]

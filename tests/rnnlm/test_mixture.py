@@ -9,15 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.perplexity import evaluate
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from rnnlm.cache import CacheLM
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
 from rnnlm.capabilities import entropy_bits, score_with_distributions
 from rnnlm.dynamic import DynamicLM
 from rnnlm.io import load
-from rnnlm.mixture import Mixture, assemble, check_weights
-from rnnlm.tuning import component_scores, default_start, fit_weights, round_to_seven_digits, srilm_best_mix, tune
+from rnnlm.mixtures.cache import CacheLM
+from rnnlm.mixtures.mixture import Mixture, assemble, check_weights
+from rnnlm.mixtures.tuning import (
+    component_scores,
+    default_start,
+    fit_weights,
+    round_to_seven_digits,
+    srilm_best_mix,
+    tune,
+)
 from tests.small_bigrams import Bigrams, probability
 from tests.small_models import small_model, small_text
 

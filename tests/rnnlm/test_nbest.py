@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError, FormatError
-from rnnlm import nbest
-from rnnlm.nbest import best_of, read, read_references
+from rnnlm.nbest import lists as nbest
+from rnnlm.nbest.lists import best_of, read, read_references
 
 NBEST = b"u1 a b\nu1 a c d\nu2 b\n"
 TSV = b"words\tsnr\tLM score\tutt\tAcoustic\na b\t7\t-1.5\tu1\t-10\na c d\t7\t-2\tu1\t-9.25\nb\t8\t-1\tu2\t-3\n"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlm.ngram.build import NgramError, TrieBuilder, build_trie
-from rnnlm.ngram.search import MISSING, descend, find_child
+from rnnlm.ngram.query.build import NgramError, TrieBuilder, build_trie
+from rnnlm.ngram.query.search import MISSING, descend, find_child
 from rnnlm.ngram.trie import (
     BLANK,
     CHILD,

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError, FormatError
-from corpora.vocab import WordList
-from rnnlm.ngram import countmerge
-from rnnlm.ngram.countfiles import read_counted, write_counts
-from rnnlm.ngram.countmerge import merge_counts
-from rnnlm.ngram.counts import count_rows
+from corpora.text.vocab import WordList
+from rnnlm.ngram.counting import merge as countmerge
+from rnnlm.ngram.counting.counts import count_rows
+from rnnlm.ngram.counting.files import read_counted, write_counts
+from rnnlm.ngram.counting.merge import merge_counts
+from rnnlm.ngram.counting.vocabulary import by_bytes, by_count, inverse, reverse
+from rnnlm.ngram.counting.word_sort import bytewise_order
+from rnnlm.ngram.estimation.smoothing import METHODS
 from rnnlm.ngram.run import estimate_model
-from rnnlm.ngram.smoothing import METHODS
 from rnnlm.ngram.trie import FIRST_WORD, START, internal_ids
-from rnnlm.ngram.vocabulary import by_bytes, by_count, inverse, reverse
-from rnnlm.ngram.word_sort import bytewise_order
 
 # words of all lengths; bytes below and above those of <s> and </s>, beginnings of one another
 WORDS = [*b"a b ab < </ ! z <unk> \x01 a\x01b \xff\x00".split(b" "), b"long" * 9, b"long" * 8]

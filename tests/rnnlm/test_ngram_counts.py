@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from rnnlm.ngram import counts
 from rnnlm.ngram.arena import Arena
-from rnnlm.ngram.counts import CountedTrie, count_ids, count_rows
+from rnnlm.ngram.counting import counts
+from rnnlm.ngram.counting.counts import CountedTrie, count_ids, count_rows
 from rnnlm.ngram.trie import NONE, START, WORD, internal_ids
 from tests.small_ngrams import walk
 

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpora.vocab import UNK
-from rnnlm.ngram import counts as counts_module
-from rnnlm.ngram import estimate as estimate_module
+from corpora.text.vocab import UNK
 from rnnlm.ngram.arena import Arena
-from rnnlm.ngram.counts import count_rows
-from rnnlm.ngram.estimate import estimate
-from rnnlm.ngram.smoothing import METHODS, katz_coefficients, ratio_discount
+from rnnlm.ngram.counting import counts as counts_module
+from rnnlm.ngram.counting.counts import count_rows
+from rnnlm.ngram.estimation import estimate as estimate_module
+from rnnlm.ngram.estimation.estimate import estimate
+from rnnlm.ngram.estimation.smoothing import METHODS, katz_coefficients, ratio_discount
 from rnnlm.ngram.trie import BLANK, PROB, START, TOP_PROB, ZERO
 from tests.reference import ngram as reference
 from tests.reference.ngram_counts import count_ngrams

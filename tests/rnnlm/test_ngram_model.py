@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.perplexity import evaluate
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import UNK, Vocab
-from rnnlm.ngram import model as model_module
-from rnnlm.ngram.build import build_trie
-from rnnlm.ngram.model import BackoffLM
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import UNK, Vocab
+from rnnlm.ngram.query import model as model_module
+from rnnlm.ngram.query.build import build_trie
+from rnnlm.ngram.query.model import BackoffLM
 from tests.reference.trie import arrays, closed_ngrams, nodes_of
 from tests.small_ngrams import (
     KENLM,

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.perplexity import evaluate
-from corpora.stream import encode
-from corpora.tokenize import get_tokenizer
-from rnnlm.ngram.model import BackoffLM
-from rnnlm.ngram.prune import prune
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode
+from corpora.text.tokenizers import get_tokenizer
+from rnnlm.ngram.estimation.prune import prune
+from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import ZERO, Trie
 from tests.reference import ngram as reference
 from tests.small_ngrams import (

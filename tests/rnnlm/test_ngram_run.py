@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.perplexity import evaluate
-from corpora.stream import encode, expected_tokens
-from corpora.tokenize import get_tokenizer
-from corpora.vocab import UNK, Vocab
+from corpora.evaluation.perplexity import evaluate
+from corpora.text.stream import encode, expected_tokens
+from corpora.text.tokenizers import get_tokenizer
+from corpora.text.vocab import UNK, Vocab
 from rnnlm.io import save
 from rnnlm.ngram import run
 from rnnlm.ngram.arena import Arena
+from rnnlm.ngram.estimation.smoothing import METHODS, Options
 from rnnlm.ngram.run import check_options, count_texts, estimate_model
-from rnnlm.ngram.smoothing import METHODS, Options
 from tests.reference import ngram as reference
 from tests.reference.ngram_counts import count_ngrams
 from tests.small_ngrams import differences, ngrams, random_sentences, walk
@@ -133,8 +133,8 @@ def test_with_files_instead_of_memory_the_model_is_the_same_bytes(text, smoothin
 @pytest.mark.parametrize("smoothing", ["modified-kneser-ney", "good-turing"])
 def test_threads_and_pruning_leave_bounded_memory_alone(text, smoothing, monkeypatch):
     whole = estimate_model([text], order=4, smoothing=smoothing, prune=1e-4, threads=1)
-    monkeypatch.setattr("rnnlm.ngram.counts._WORTH_THREADS", 1)
-    monkeypatch.setattr("rnnlm.ngram.counts.SHARD", 64)  # positions: many shards take turns
+    monkeypatch.setattr("rnnlm.ngram.counting.counts._WORTH_THREADS", 1)
+    monkeypatch.setattr("rnnlm.ngram.counting.counts.SHARD", 64)  # positions: many shards take turns
     monkeypatch.setattr("rnnlm.ngram.run._A_THREAD", 1 << 20)
     bounded = estimate_model([text], order=4, smoothing=smoothing, prune=1e-4, threads=3, memory=215 * MIB)
     assert bits(bounded) == bits(whole)
@@ -203,7 +203,7 @@ def test_the_number_of_tokens_is_about_known_beforehand(compress, tmp_path, monk
     files = [str(tmp_path / name) for name in ("a", "b")]
     n = 2 * 21 * 20000
     for size in (1 << 21, 1 << 22):  # a part, and all of it
-        monkeypatch.setattr("corpora.stream._SAMPLE", size)
+        monkeypatch.setattr("corpora.text.stream._SAMPLE", size)
         expected, certain = expected_tokens(files, get_tokenizer("whitespace"))
         assert expected == pytest.approx(n, rel=0.15)  # bzip2 is read in blocks
         assert n / 5 < certain <= 0.55 * n
@@ -237,7 +237,7 @@ def test_what_takes_more_memory_than_the_bound_says_so(text, tmp_path, monkeypat
 
 def test_a_bigram_that_is_most_of_the_text(tmp_path, monkeypatch):
     path = write(tmp_path / "text", [[b"a"]] * 3000 + [[b"b", b"c"]] * 5)
-    monkeypatch.setattr("rnnlm.ngram.counts.SHARD", 64)
+    monkeypatch.setattr("rnnlm.ngram.counting.counts.SHARD", 64)
     whole = estimate_model([path], order=3)
     monkeypatch.setattr("rnnlm.ngram.run._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
     assert bits(estimate_model([path], order=3)) == bits(whole)

@@ -167,7 +167,7 @@ def test_nothing_beyond_the_arrays_is_written(n_words, config, schedule):
         return inside
 
     weights, state, scratch = (type(a)(*map(guarded, a)) for a in (learner.lm.weights, learner.state, learner.scratch))
-    from rnnlm.online import learn_stream
+    from rnnlm.engines.online import learn_stream
 
     log_prob = guarded(np.zeros(ids.size))
     learn_stream(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.language_model import Scored
-from corpora.tokenize import get_tokenizer
-from rnnlm.nbest import NBest
-from rnnlm.rescore import Scales, model_words, rescore, score_hypotheses
-from rnnlm.wer import _halton, edits, report, tune
+from corpora.evaluation.language_model import Scored
+from corpora.text.tokenizers import get_tokenizer
+from rnnlm.nbest.lists import NBest
+from rnnlm.nbest.rescore import Scales, model_words, rescore, score_hypotheses
+from rnnlm.nbest.wer import _halton, edits, report, tune
 from tests.small_models import small_model, small_vocab
 
 KINDS = {
@@ -85,7 +85,7 @@ def test_equal_sentences_have_equal_scores_to_the_last_bit():
 
 
 def test_a_mixture_rescores_as_it_scores_words():
-    from rnnlm.mixture import Mixture
+    from rnnlm.mixtures.mixture import Mixture
 
     mixture = Mixture([small_model(), OneByOne()], [0.25, 0.75])
     sentences = random_sentences(30)

@@ -7,12 +7,12 @@ import signal
 import numpy as np
 import pytest
 
-import corpora.system as system
+import corpora.jobs.system as system
 import rnnlm as library
 import rnnlm.run as run_module
 from corpora.errors import CorpusError, FormatError
-from corpora.system import available_memory, polite_interrupt, readable_size
-from corpora.vocab import Vocab
+from corpora.jobs.system import available_memory, polite_interrupt, readable_size
+from corpora.text.vocab import Vocab
 from rnnlm import trainer as trainer_module
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts

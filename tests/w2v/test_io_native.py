@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from corpora import tensors
 from corpora.errors import CorpusError
-from corpora.mapping import mapping_of
+from corpora.files import tensors
+from corpora.files.mapping import mapping_of
 from tests.vector_files import assert_same, loaded, refusal, some_vectors
 from w2v import io
 from w2v.io import native

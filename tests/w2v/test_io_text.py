@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.vocab import WordList
+from corpora.text.vocab import WordList
 from tests.vector_files import assert_same, loaded, refusal, some_vectors
 from w2v import io
 from w2v.io import rows, text_writer

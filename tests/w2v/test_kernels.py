@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from corpora.jit import kernel
-from corpora.simd import aligned_zeros, padded, pointer
+from corpora.compute.jit import kernel
+from corpora.compute.simd import aligned_zeros, padded, pointer
 from corpora.tables import huffman
 from tests.vector_length import assert_passes_with_vectors_of_the_other_length
 from tests.word2vec_shards import (
@@ -20,11 +20,11 @@ from tests.word2vec_shards import (
     padded_copies,
     windows_of,
 )
-from w2v.exact import train_exact
-from w2v.hierarchical import HierarchicalWork, train_hierarchical
-from w2v.losses import CERTAIN, log_loss, probabilities
+from w2v.objectives.exact import train_exact
+from w2v.objectives.hierarchical import HierarchicalWork, train_hierarchical
+from w2v.objectives.losses import CERTAIN, log_loss, probabilities
+from w2v.objectives.shared import Work, cbow_shared, skipgram_shared
 from w2v.sampling import sample_windows
-from w2v.shared import Work, cbow_shared, skipgram_shared
 
 N_WORDS, CHUNK, N_DRAWN, NEGATIVE = 30, 8, 8, 5
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

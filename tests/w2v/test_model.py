@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from corpora.vocab import WordList
+from corpora.text.vocab import WordList
 from w2v.model import WordVectors, lengths
 
 WORDS = [b"</s>", b"the", "köln".encode(), b"\xff\xfe", b"new york", b"th"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from corpora.tables import huffman, keep_probabilities, negative_shares
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from tests.reference import word2vec as twin
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "word2vec"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.jit import kernel
-from corpora.llvm import VECTOR_BYTES
-from corpora.simd import PAD, pointer
+from corpora.compute.jit import kernel
+from corpora.compute.llvm import VECTOR_BYTES
+from corpora.compute.simd import PAD, pointer
 from w2v.rows import (
     TILE,
     TWO,

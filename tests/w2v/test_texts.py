@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.vocab import Vocab
+from corpora.text.vocab import Vocab
 from w2v.model import WordVectors
 from w2v.texts import VocabOptions, read_text
 

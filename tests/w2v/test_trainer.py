@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from corpora.simd import padded
+from corpora.compute.simd import padded
 from tests.two_subjects import (
     N_WORDS,
     OBJECTIVES,

@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from corpora import options
+from corpora.command import options
 from w2v.cli.align import align
 from w2v.cli.cluster import cluster
 from w2v.cli.evaluation import accuracy, similarity

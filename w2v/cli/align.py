@@ -7,8 +7,8 @@ import os
 
 import click
 
-from corpora import options
-from corpora.options import note, print_text
+from corpora.command import options
+from corpora.command.options import note, print_text
 from w2v.cli.tables import print_table, text_of
 
 
@@ -42,7 +42,7 @@ def align(context, first, second, count, words, file, min_count, restrict, cente
       w2v align vectors.bin later.bin -n 10 --restrict 20000
       w2v align vectors.bin later.bin --word king --word queen -o turned.bin
     """
-    from corpora.files import check_output
+    from corpora.files.output import check_output
 
     for name in ("words", "file"):
         options.refuse_together(context, "count", name)
@@ -91,7 +91,7 @@ def _wanted(words, file: str | None) -> list[bytes] | None:
         return None
     wanted = [os.fsencode(word) for word in words]
     if file is not None:
-        from corpora.inputs import read_words
+        from corpora.text.inputs import read_words
 
         wanted += read_words(file)
     return list(dict.fromkeys(wanted))

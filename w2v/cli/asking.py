@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from corpora.command.options import note, print_text
 from corpora.errors import CorpusError
-from corpora.inputs import LONGEST, STDIN, UTF8_BOM, too_long
-from corpora.options import note, print_text
+from corpora.text.inputs import LONGEST, STDIN, UTF8_BOM, too_long
 from w2v.cli.tables import print_table, text_of
 
 _CHUNK = 1 << 16  # bytes

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from corpora import options
-from corpora.options import note
+from corpora.command import options
+from corpora.command.options import note
 
 
 @click.command(short_help="Put words into classes by their vectors.")
@@ -43,13 +43,13 @@ def cluster(path, k, output, method, iterations, seed, order, restrict, threads,
       w2v cluster vectors.bin -k 50 --sort class --method word2vec
     """
     from corpora.errors import CorpusError
-    from corpora.files import check_output, replace_file
+    from corpora.files.output import check_output, replace_file
 
     check_output(output, force, [path])
     from threadpoolctl import threadpool_limits
 
     import w2v
-    from corpora.progress import bar
+    from corpora.jobs.progress import bar
     from w2v.cluster import ITERATIONS
     from w2v.cluster import cluster as find
 

@@ -7,9 +7,9 @@ import math
 
 import click
 
-from corpora import options
+from corpora.command import options
+from corpora.command.options import note, print_text
 from corpora.errors import CorpusError
-from corpora.options import note, print_text
 from w2v.cli.tables import print_table, text_of
 
 
@@ -44,7 +44,7 @@ def accuracy(path, file, restrict, case, method, threads, as_json) -> None:
     from threadpoolctl import threadpool_limits
 
     import w2v
-    from corpora.progress import bar
+    from corpora.jobs.progress import bar
     from w2v.evaluate import accuracy as solve
     from w2v.questions import read_questions
 
@@ -104,7 +104,7 @@ def similarity(path, files, column, lower, as_json) -> None:
       w2v similarity vectors.bin pairs.tsv --column 3 --lower --json
     """
     import w2v
-    from corpora.inputs import expand
+    from corpora.text.inputs import expand
     from w2v.evaluate import similarity as correlate
     from w2v.pairs import read_pairs
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import click
 
-from corpora import options
+from corpora.command import options
+from corpora.command.options import note, print_text
 from corpora.errors import CorpusError
-from corpora.inputs import LONGEST, STDIN, too_long
-from corpora.options import note, print_text
+from corpora.text.inputs import LONGEST, STDIN, too_long
 
 FORMATS = ("native", "text", "binary", "glove")
 _MOST_SHOWN = 5  # missing words that are named
@@ -38,9 +38,9 @@ def convert(vectors, output, form, limit, force) -> None:
       w2v convert vectors.w2v vectors.bin
       w2v convert vectors.w2v vectors.txt.gz --limit 1000
     """
-    from corpora.files import STDOUT, check_output
-    from corpora.inputs import text_size
-    from corpora.progress import bar
+    from corpora.files.output import STDOUT, check_output
+    from corpora.jobs.progress import bar
+    from corpora.text.inputs import text_size
     from w2v.io import format_for, load, save
 
     check_output(output, force, inputs=[vectors])
@@ -89,7 +89,7 @@ def vectors(context, vectors, word, normalize, missing, npy, output, force) -> N
     """
     if vectors == "-" and not word:
         raise click.UsageError("VECTORS is standard input, so the words must be given as arguments.", context)
-    from corpora.files import STDOUT, check_output, replace_file, write_npy
+    from corpora.files.output import STDOUT, check_output, replace_file, write_npy
     from w2v.io import load
 
     check_output(output, force, inputs=[vectors])
@@ -142,8 +142,8 @@ class _Rows:
     def lines(self, words: list[bytes]) -> bytes:
         import numpy as np
 
-        from corpora.checks import all_finite
-        from corpora.vocab import WordList
+        from corpora.files.checks import all_finite
+        from corpora.text.vocab import WordList
         from w2v.io.text_writer import lines_of
 
         words, rows = self.of(words)

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 import click
 
-from corpora import options
-from corpora.options import note
+from corpora.command import options
+from corpora.command.options import note
 
 SCORES = ("word2phrase", "npmi")
 ENGLISH = "english"
@@ -94,8 +94,8 @@ def phrases(context, text, output, bigrams, connectors, threshold, passes, separ
         raise click.UsageError("-o and --bigrams cannot both be standard output", context)
     if bigrams not in (None, "-") and os.path.realpath(bigrams) == os.path.realpath(output):
         raise click.UsageError(f"-o and --bigrams are the same file, {output}", context)
-    from corpora.files import check_output
-    from corpora.inputs import expand
+    from corpora.files.output import check_output
+    from corpora.text.inputs import expand
 
     files = expand([*text, *([connectors] if connectors not in (None, ENGLISH) else [])])
     for path in (output, bigrams):
@@ -125,7 +125,7 @@ def _connectors(source: str | None) -> tuple[bytes, ...]:
         from w2v.phrases import ENGLISH as words
 
         return tuple(words)
-    from corpora.inputs import read_words
+    from corpora.text.inputs import read_words
 
     return tuple(read_words(source))
 
@@ -133,7 +133,7 @@ def _connectors(source: str | None) -> tuple[bytes, ...]:
 @contextmanager
 def stages() -> Iterator[Callable]:
     """progress(what, total) -> a function of steps done: a bar for each stage, one after another."""
-    from corpora.progress import bar
+    from corpora.jobs.progress import bar
 
     with ExitStack() as shown:
 

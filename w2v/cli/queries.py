@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from corpora import options
+from corpora.command import options
 from corpora.errors import FormatError
 from w2v.cli.asking import Answers, queries
 from w2v.cli.tables import text_of
@@ -137,7 +137,7 @@ def _respond(vectors, asked: list[Asked], solve: Callable, answers: Answers) -> 
 
 def _look_up(vectors, batch, path: str) -> list[Asked]:
     """Queries of words, which all must have vectors."""
-    from corpora.checks import shown
+    from corpora.files.checks import shown
 
     words = [query.split() for _, query in batch]
     ids = iter(vectors.ids([word for query in words for word in query]).tolist())
@@ -155,7 +155,7 @@ def _look_up(vectors, batch, path: str) -> list[Asked]:
 
 
 def _not_there(vectors, missing: list[bytes], path: str) -> str:
-    from corpora.checks import shown
+    from corpora.files.checks import shown
 
     words = ", ".join(map(shown, dict.fromkeys(missing)))
     first = text_of(missing[0])
@@ -179,7 +179,7 @@ def _phrases(vectors, batch, path: str) -> list[Asked]:
 
 def _analogies(vectors, batch, path: str) -> list[Asked]:
     """Queries of three words."""
-    from corpora.checks import shown
+    from corpora.files.checks import shown
 
     asked = []
     for (number, _), one in zip(batch, _look_up(vectors, batch, path), strict=True):
@@ -197,8 +197,8 @@ def _vectors(batch, dim: int) -> list[Asked]:
     """Queries of ``dim`` numbers, perhaps with a word before them; FormatError for anything else."""
     import numpy as np
 
-    from corpora.checks import shown
-    from corpora.decimals import NotANumber, parse_decimals
+    from corpora.files.checks import shown
+    from corpora.text.decimals import NotANumber, parse_decimals
 
     asked = []
     for number, line in batch:

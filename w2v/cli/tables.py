@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from corpora.options import print_text
+from corpora.command.options import print_text
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import click
 
-from corpora import options
-from corpora.options import ABOVE_0, FROM_0, Number, note, print_report
+from corpora.command import options
+from corpora.command.options import ABOVE_0, FROM_0, Number, note, print_report
 from w2v.config import CBOW_UPDATES, DTYPES, MAX_SIZE, MAX_WINDOW, NEGATIVES
 
 FORMATS = ("native", "text", "binary")
@@ -125,7 +125,7 @@ def train(context, **o) -> None:
       w2v train sentences.txt -o elman.w2v --size 20 --iter 2
     """
     _check_usage(context, o)
-    from corpora.resumable import claim
+    from corpora.jobs.resumable import claim
 
     with claim(o["output"]) as claimed:
         _train(_resumed(o, claimed) if o["resume"] else _started(context, o, claimed))
@@ -173,9 +173,9 @@ def _started(context, o: dict, claimed):
         o["size"] = initial.dim
     config = _config(context, o, TrainConfig)
 
-    from corpora.inputs import expand
-    from corpora.resumable import check_outputs, checkpoint_of, keeps_state
-    from corpora.tokenize import get_tokenizer
+    from corpora.jobs.resumable import check_outputs, checkpoint_of, keeps_state
+    from corpora.text.inputs import expand
+    from corpora.text.tokenizers import get_tokenizer
     from w2v.checkpoint import Settings, absolute
     from w2v.run import Run, require_writable
     from w2v.texts import VocabOptions
@@ -206,7 +206,7 @@ def _started(context, o: dict, claimed):
 def _interrupted(o: dict, config, settings):
     """The Run of the checkpoint; None with --force, where it is not that of the same run on the same text."""
     from corpora.errors import CorpusError
-    from corpora.resumable import checkpoint_of
+    from corpora.jobs.resumable import checkpoint_of
     from w2v.checkpoint import Checkpoint
 
     path = checkpoint_of(o["output"])
@@ -230,8 +230,8 @@ def _interrupted(o: dict, config, settings):
 
 def _resumed(o: dict, claimed):
     """The Run of a checkpoint, which has all settings in it; only the text and the threads may be given."""
-    from corpora.inputs import expand
-    from corpora.resumable import check_outputs, checkpoint_of
+    from corpora.jobs.resumable import check_outputs, checkpoint_of
+    from corpora.text.inputs import expand
     from w2v.checkpoint import Checkpoint
 
     checkpoint = Checkpoint.load(checkpoint_of(o["output"]))
@@ -242,7 +242,7 @@ def _resumed(o: dict, claimed):
 
 
 def _threads(settings) -> int:
-    from corpora.processors import available
+    from corpora.compute.processors import available
 
     return settings.threads or available()
 
@@ -263,9 +263,9 @@ def _going_on(o: dict, checkpoint, settings, paths):
 
 def _read(o: dict, paths, settings, **words):
     """The encoded text, and the list of its words if it is wanted."""
-    from corpora.files import replace_file
-    from corpora.inputs import expand, text_size
-    from corpora.progress import bar
+    from corpora.files.output import replace_file
+    from corpora.jobs.progress import bar
+    from corpora.text.inputs import expand, text_size
     from w2v.texts import read_text
 
     with bar(text_size(expand(paths)), "reading") as progress:
@@ -286,8 +286,8 @@ def _read(o: dict, paths, settings, **words):
 
 def _initial(path: str, size: int | None):
     """The vectors to train on; their size is the one that is asked for, if any is."""
-    from corpora.inputs import text_size
-    from corpora.progress import bar
+    from corpora.jobs.progress import bar
+    from corpora.text.inputs import text_size
     from w2v import io
     from w2v.start import require_size
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from corpora.checks import shown
 from corpora.errors import CorpusError, FormatError
-from corpora.source import Source
+from corpora.files.checks import shown
+from corpora.files.source import Source
 from w2v.io import binary, native, text, text_writer
 from w2v.io.header import form_of
 from w2v.io.rows import Wanted

@@ -9,10 +9,10 @@ import os
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.source import Source
-from corpora.vocab import WordList
+from corpora.files.checks import shown
+from corpora.files.source import Source
+from corpora.text.vocab import WordList
 from w2v.io.header import Header, read_header
 from w2v.io.rows import Gathered, Wanted, Window
 from w2v.io.writing import write_blocks

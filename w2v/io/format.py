@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import load8, store8
-from corpora.jit import exact_kernel
+from corpora.compute.bytes_simd import load8, store8
+from corpora.compute.jit import exact_kernel
 
 LONGEST_NUMBER = 19  # bytes: sign, ten digits, point, six digits, space
 

@@ -6,9 +6,9 @@ import re
 from typing import NamedTuple
 
 from corpora.errors import FormatError
-from corpora.inputs import UTF8_BOM, UTF16_BOMS
-from corpora.source import PREFIX, Source
-from corpora.vocab_order import MAX_TYPES
+from corpora.files.source import PREFIX, Source
+from corpora.text.inputs import UTF8_BOM, UTF16_BOMS
+from corpora.text.vocab_order import MAX_TYPES
 
 MOST_DIMENSIONS = 1_000_000  # more than that is no file of vectors
 _HEADER = re.compile(rb"([0-9]{1,18})[ \t]+([0-9]{1,18})[ \t]*(?:\r?\n|\r?\Z)")

@@ -16,11 +16,10 @@ import os
 
 import numpy as np
 
-from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError, FormatError
-from corpora.record import require_types
-from corpora.source import Source
-from corpora.tensors import (
+from corpora.files.checks import all_finite, shown
+from corpora.files.source import Source
+from corpora.files.tensors import (
     VOCABULARY,
     Header,
     read_array,
@@ -29,7 +28,8 @@ from corpora.tensors import (
     to_json,
     write_tensors,
 )
-from corpora.vocab import WordList, require_counts
+from corpora.jobs.record import require_types
+from corpora.text.vocab import WordList, require_counts
 from w2v.io.rows import Wanted
 from w2v.model import DTYPES, WordVectors, lengths
 

@@ -1,14 +1,14 @@
 """Records of vector files: bytes to words and rows of numbers.  d dimensions.
 
-A window is bytes in memory with PADDING readable ones behind them (corpora.chunks).  Addresses are uint64.
+A window is bytes in memory with PADDING readable ones behind them (corpora.text.chunks).  Addresses are uint64.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from corpora.bytes_simd import load8, load64, multiply_mix, store64
-from corpora.jit import exact_kernel
+from corpora.compute.bytes_simd import load8, load64, multiply_mix, store64
+from corpora.compute.jit import exact_kernel
 
 # state: where in the window the next record is, records so far, bytes of words so far, why the kernel stopped
 POSITION, ROWS, BLOB, STOP = range(4)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.checks import shown
-from corpora.chunks import PADDING
-from corpora.source import Source
-from corpora.vocab import WordList
+from corpora.files.checks import shown
+from corpora.files.source import Source
+from corpora.text.chunks import PADDING
+from corpora.text.vocab import WordList
 
 PIECE = 1 << 19  # bytes that are read at once: they stay in the second cache level
 _START = 1 << 24  # bytes of rows that are made room for where nobody knows how many there will be

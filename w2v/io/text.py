@@ -10,10 +10,10 @@ import re
 
 import numpy as np
 
-from corpora.checks import shown
 from corpora.errors import FormatError
-from corpora.inputs import LONGEST, UTF8_BOM, too_long
-from corpora.source import Source
+from corpora.files.checks import shown
+from corpora.files.source import Source
+from corpora.text.inputs import LONGEST, UTF8_BOM, too_long
 from w2v.io.header import n_numbers, read_header
 from w2v.io.rows import Gathered, Wanted, Window
 from w2v.model import WordVectors

@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from corpora.errors import CorpusError
-from corpora.vocab import WordList
+from corpora.text.vocab import WordList
 from w2v.io.writing import write_blocks
 from w2v.model import WordVectors
 

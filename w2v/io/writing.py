@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from corpora.blocks import finisher, in_order
-from corpora.checks import all_finite, shown
 from corpora.errors import CorpusError
-from corpora.files import replace_file
-from corpora.vocab import WordList
+from corpora.files.blocks import finisher, in_order
+from corpora.files.checks import all_finite, shown
+from corpora.files.output import replace_file
+from corpora.text.vocab import WordList
 from w2v.model import WordVectors
 
 _BLOCK = 1 << 17  # numbers that are written at once
@@ -32,7 +32,7 @@ def write_blocks(
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from corpora.processors import available
+    from corpora.compute.processors import available
 
     path = os.fspath(path)
     if path.endswith((".bz2", ".xz")):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from corpora.c_options import as_text, integer, real
+from corpora.command.c_options import as_text, integer, real
 from corpora.errors import CorpusError
 from w2v.config import TrainConfig
 

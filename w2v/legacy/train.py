@@ -9,8 +9,8 @@ import os
 import sys
 from contextlib import suppress
 
-from corpora.files import check_output, replace_file
-from corpora.processors import available
+from corpora.compute.processors import available
+from corpora.files.output import check_output, replace_file
 from w2v.checkpoint import Settings
 from w2v.config import TrainConfig
 from w2v.legacy.options import Options

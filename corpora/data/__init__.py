@@ -1,0 +1,1 @@
+"""Datasets: downloads, grammars that make text, samples, splits and statistics."""

@@ -1,0 +1,1 @@
+"""Files: written beside and renamed, read whole or mapped, locked, checked."""

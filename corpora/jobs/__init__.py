@@ -1,0 +1,1 @@
+"""Long work: progress, memory, Ctrl-C, and how it goes on after a stop."""

@@ -1,0 +1,1 @@
+"""Training algorithms: how a network learns from a stream of words."""

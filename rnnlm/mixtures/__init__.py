@@ -1,0 +1,1 @@
+"""Models made of models: mixtures and their weights, caches, played-back probabilities, comparisons."""

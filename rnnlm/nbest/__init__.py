@@ -1,0 +1,1 @@
+"""N-best lists: reading, rescoring, and the word error rate."""

@@ -1,0 +1,1 @@
+"""N-gram models: the trie, and looking words up in it."""

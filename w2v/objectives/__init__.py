@@ -1,0 +1,1 @@
+"""Objectives: what a training step of word vectors predicts, and its kernels."""
