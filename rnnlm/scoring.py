@@ -10,10 +10,11 @@ import math
 import numpy as np
 
 from corpora.compute.jit import exp, kernel
-from corpora.compute.simd import dot_rows, load, pointer, scalar, store
+from corpora.compute.simd import load, pointer, scalar, store
 from rnnlm.activations import LOGISTIC, activate
 from rnnlm.config import MAX_DIRECT_ORDER
 from rnnlm.features import add_features, feature_runs
+from rnnlm.matrix_loops import dot_rows
 from rnnlm.outputs.softmax import log_softmax_at, row_scores
 
 BLOCK = 16  # words that share one pass over an output matrix

@@ -16,7 +16,13 @@ PACKAGES = [name for name in ("corpora", "rnnlm", "w2v") if (ROOT / name).is_dir
 SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
 # what kernels may use beside each other: decorators, vector intrinsics, and the constants and tuples that they share
 COMPUTE = {f"corpora.compute.{path.stem}" for path in (ROOT / "corpora" / "compute").glob("*.py")}
-FOR_KERNELS = COMPUTE | {"w2v.plain_rows", "rnnlm.config", "rnnlm.arrays", "rnnlm.ngram.trie"}
+FOR_KERNELS = COMPUTE | {
+    "w2v.plain_rows",
+    "rnnlm.plain_matrix_loops",
+    "rnnlm.config",
+    "rnnlm.arrays",
+    "rnnlm.ngram.trie",
+}
 COMPILER = COMPUTE
 DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
 

@@ -9,19 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.compute.jit import kernel
-from corpora.compute.simd import (
+from corpora.compute.simd import load, pointer, prefetch_row, scalar, store
+from rnnlm.activations import activate, scale_by_derivative
+from rnnlm.matrix_loops import (
     add_scaled_rows,
     add_scaled_rows_alike,
     add_scaled_rows_to_each,
     dot_rows,
     dot_rows_downwards,
-    load,
-    pointer,
-    prefetch_row,
-    scalar,
-    store,
 )
-from rnnlm.activations import activate, scale_by_derivative
 
 
 @kernel

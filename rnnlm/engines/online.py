@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.compute.jit import kernel
-from corpora.compute.simd import PAD, add_scaled_rows, dot_rows, load, pointer, prefetch_row, scalar, store
+from corpora.compute.simd import PAD, load, pointer, prefetch_row, scalar, store
 from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.arrays import (
     AFTER_RESET,
@@ -29,6 +29,7 @@ from rnnlm.arrays import (
 from rnnlm.cells.elman import clip, elman_bptt, elman_step
 from rnnlm.config import MAX_DIRECT_ORDER
 from rnnlm.features import add_features, feature_runs, update_features
+from rnnlm.matrix_loops import add_scaled_rows, dot_rows
 from rnnlm.outputs.softmax import backward_and_update, correct_scores, row_scores, softmax_error
 
 DECAY_EVERY = 10  # rnnlm 0.4b regularises at every tenth word

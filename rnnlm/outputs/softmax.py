@@ -11,16 +11,8 @@ import math
 import numpy as np
 
 from corpora.compute.jit import exp, kernel
-from corpora.compute.simd import (
-    add_scaled_rows,
-    add_scaled_rows_to_each,
-    back_and_update_rows,
-    dot_rows,
-    dot_rows_each,
-    load,
-    scalar,
-    store,
-)
+from corpora.compute.simd import load, scalar, store
+from rnnlm.matrix_loops import add_scaled_rows, add_scaled_rows_to_each, back_and_update_rows, dot_rows, dot_rows_each
 
 TILE = 8192  # elements of a matrix that stay in the nearest cache while all tokens of a segment use them
 

@@ -10,21 +10,14 @@ from hypothesis import strategies as st
 
 from corpora.compute import simd
 from corpora.compute.jit import kernel
-from corpora.compute.simd import (
-    PAD,
+from corpora.compute.simd import PAD, aligned_zeros, load, padded, padded_matrix, pointer, scalar, store
+from rnnlm.matrix_loops import (
     add_scaled_rows,
     add_scaled_rows_to_each,
-    aligned_zeros,
     back_and_update_rows,
     dot_rows,
     dot_rows_downwards,
     dot_rows_each,
-    load,
-    padded,
-    padded_matrix,
-    pointer,
-    scalar,
-    store,
 )
 from tests.vector_length import assert_passes_with_vectors_of_the_other_length
 
