@@ -11,13 +11,10 @@ the zero rows that this needs at their end.
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
-from corpora.compute import llvm
 from corpora.compute.jit import kernel
-from corpora.compute.llvm import I32, I64, VECTOR_BYTES
+from corpora.compute.lazy import cgutils, ir, llvm, types
+from corpora.compute.machine import VECTOR_BYTES
 from corpora.compute.plain import intrinsic
 from corpora.compute.simd import lanes_of
 from rnnlm import plain_matrix_loops as plain_loops
@@ -75,12 +72,12 @@ def _scaled_rows_block(n_vectors: int, n_sums: int, unroll: int):
                         builder.store(total, sums[u][q][k])
 
             whole = builder.sdiv(n, llvm.constant(unroll))
-            with cgutils.for_range(builder, whole, intp=I64) as loop:
+            with cgutils.for_range(builder, whole, intp=llvm.I64) as loop:
                 for u in range(unroll):
                     add(builder.add(builder.mul(loop.index, llvm.constant(unroll)), llvm.constant(u)), u)
             if unroll > 1:
                 done = builder.mul(whole, llvm.constant(unroll))
-                with cgutils.for_range(builder, builder.sub(n, done), intp=I64) as loop:
+                with cgutils.for_range(builder, builder.sub(n, done), intp=llvm.I64) as loop:
                     add(builder.add(done, loop.index), 0)
             for q in range(n_sums):
                 for k in range(n_vectors):
@@ -250,7 +247,7 @@ def _back_and_update_block(n_vectors: int):
             sums = [cgutils.alloca_once(builder, vector) for _ in at]
             for k, s in zip(at, sums, strict=True):
                 builder.store(llvm.load(builder, y_data, builder.add(y0, k), vector), s)
-            with cgutils.for_range(builder, n, intp=I64) as loop:
+            with cgutils.for_range(builder, n, intp=llvm.I64) as loop:
                 factor = llvm.splat(builder, builder.load(builder.gep(e_data, [builder.add(e0, loop.index)])), vector)
                 row = builder.add(m0, builder.mul(loop.index, ld))
                 for k, s, part in zip(at, sums, xs, strict=True):
@@ -309,7 +306,7 @@ def _dot_block(n_rows: int, n_vectors: int):
                 for s in some:
                     builder.store(ir.Constant(vector, [0.0] * lanes), s)
             rows = [builder.add(m0, builder.mul(ld, llvm.constant(r))) for r in range(n_rows)]
-            with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=I64) as loop:
+            with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=llvm.I64) as loop:
                 i = builder.mul(loop.index, llvm.constant(lanes))
                 parts = []
                 for q in range(n_vectors):
@@ -323,7 +320,7 @@ def _dot_block(n_rows: int, n_vectors: int):
                 place = builder.add(o0, builder.mul(o_next, llvm.constant(q)))
                 for k, v in enumerate(llvm.lane_sums(builder, [builder.load(s) for s in sums[q]])):
                     if lanes > n_rows:  # the results stand in it more than once
-                        mask = ir.Constant(ir.VectorType(I32, n_rows), list(range(n_rows)))
+                        mask = ir.Constant(ir.VectorType(llvm.I32, n_rows), list(range(n_rows)))
                         v = builder.shuffle_vector(v, v, mask)
                     llvm.store(builder, v, out_data, builder.add(place, llvm.constant(k * lanes)))
             return context.get_dummy_value()

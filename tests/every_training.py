@@ -114,27 +114,32 @@ def interrupted_soon():
 
 
 def load_inner_kernels() -> None:
-    """Load each compiled function that the cache has, those that others call among them."""
-    from numba.core.dispatcher import Dispatcher
+    """Load each piece of machine code that the cache has, and the bitcode of all functions that others call."""
+    import marshal
 
-    from corpora.compute.code_cache import _MAGIC
+    from corpora.compute import native
+    from corpora.compute.code_cache import _MAGIC, folder_of
+    from corpora.compute.kernels import Kernel
 
     found = {}
     for package in ("corpora", "rnnlm", "w2v"):
         for module in pkgutil.walk_packages([str(ROOT / package)], package + "."):
             if "__main__" not in module.name:
                 for name, value in vars(importlib.import_module(module.name)).items():
-                    if isinstance(value, Dispatcher):
-                        found[f"{value.py_func.__module__}.{name}"] = value
+                    if isinstance(value, Kernel):
+                        found[f"{value.__module__}.{name}"] = value
     loaded = 0
     for name in sorted(found, reverse=True):
         kernel = found[name]
         module = Path(kernel.py_func.__code__.co_filename).stem
-        for path in Path(kernel._cache.cache_path).glob(f"{module}.{kernel.py_func.__qualname__}.*.nbc"):
-            signature, _ = pickle.loads(path.read_bytes()[len(_MAGIC) + 4 :])
-            kernel.compile(signature)
+        for path in sorted(Path(folder_of(kernel)).glob(f"{module}.{kernel.py_func.__qualname__}.*bc")):
+            content = path.read_bytes()[len(_MAGIC) + 4 :]
+            if path.suffix == ".nbc":
+                native.callable_of(native.Code(*marshal.loads(content)))
+            else:
+                signature, *_ = pickle.loads(content)
+                kernel.dispatcher.compile(signature)
             loaded += 1
-        assert not kernel.stats.cache_misses, name
     assert loaded > 100, loaded
 
 

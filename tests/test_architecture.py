@@ -23,7 +23,6 @@ FOR_KERNELS = COMPUTE | {
     "rnnlm.arrays",
     "rnnlm.ngram.trie",
 }
-COMPILER = COMPUTE
 DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
 
 
@@ -96,7 +95,7 @@ def test_this_test_sees_the_source():
     assert "rnnlm.trainer" in MODULES
     assert "rnnlm.trainer" not in WITH_KERNELS
     assert "rnnlm.io" in imports("rnnlm") - at_import_time("rnnlm")
-    assert "numba" in at_import_time("corpora.compute.jit")
+    assert "numba" in at_import_time("corpora.compute.compiler")
 
 
 @every_module
@@ -110,13 +109,16 @@ def test_packages_depend_on_corpora_and_never_on_each_other(module):
 def test_kernels_use_arrays_intrinsics_and_each_other_only(module):
     assert ours(imports(module)) <= FOR_KERNELS | set(WITH_KERNELS)
     others = {name.split(".")[0] for name in imports(module)} - set(PACKAGES) - sys.stdlib_module_names
-    assert others <= {"numpy", "numba", "llvmlite"}
+    assert others <= {"numpy"}
 
 
 @every_module
-def test_only_modules_with_kernels_import_the_compiler(module):
-    if module not in COMPILER and module not in WITH_KERNELS:
-        assert not {name.split(".")[0] for name in at_import_time(module)} & {"numba", "llvmlite"}
+def test_only_the_compiler_imports_numba_and_only_what_calls_machine_code_llvm(module):
+    found = {name.split(".")[0] for name in at_import_time(module)} & {"numba", "llvmlite"}
+    allowed = {f"corpora.compute.{name}": {"numba", "llvmlite"} for name in ("compiler", "llvm")}
+    callers = {f"corpora.compute.{name}": {"llvmlite"} for name in ("native", "machine")}
+    assert found <= (allowed | callers).get(module, set())
+    assert not {"corpora.compute.compiler", "corpora.compute.llvm"} & at_import_time(module) or module in allowed
 
 
 def is_command(module: str) -> bool:

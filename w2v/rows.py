@@ -7,13 +7,9 @@ in elements, int64.  Rows are ``width`` elements long, a multiple of ``simd.PAD`
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
-from corpora.compute import llvm
 from corpora.compute.jit import kernel
-from corpora.compute.llvm import I32, I64
+from corpora.compute.lazy import cgutils, ir, llvm, types
 from corpora.compute.plain import intrinsic
 from corpora.compute.simd import lanes_of, scalar
 from w2v import plain_rows
@@ -41,7 +37,7 @@ def _dots(n_x: int, n_z: int, adds: bool):
             sums = [cgutils.alloca_once(builder, vector) for _ in range(n_x * n_z)]
             for total in sums:
                 builder.store(ir.Constant(vector, [0.0] * lanes), total)
-            with cgutils.for_range(builder, n_vectors, intp=I64) as loop:
+            with cgutils.for_range(builder, n_vectors, intp=llvm.I64) as loop:
                 at = builder.add(column, builder.mul(loop.index, llvm.constant(lanes)))
                 parts = [llvm.load(builder, x, builder.add(row, at), vector) for row in x_at]
                 for k, row in enumerate(z_at):
@@ -59,7 +55,7 @@ def _dots(n_x: int, n_z: int, adds: bool):
                 place = builder.add(o0, builder.mul(o_next, llvm.constant(i)))
                 for k in range(0, n_z, TILE):
                     number, at = divmod(i * n_z + k, group)
-                    mask = ir.Constant(ir.VectorType(I32, TILE), [at % lanes + j for j in range(TILE)])
+                    mask = ir.Constant(ir.VectorType(llvm.I32, TILE), [at % lanes + j for j in range(TILE)])
                     value = builder.shuffle_vector(results[number][at // lanes], results[number][at // lanes], mask)
                     where = builder.add(place, llvm.constant(k))
                     if adds:
@@ -143,13 +139,13 @@ def _dots_of_pairs(typing_context, x, x_rows, x0, z, z_rows, z0, width, out, o0)
         sums = [cgutils.alloca_once(builder, vector) for _ in range(TILE)]
         for total in sums:
             builder.store(ir.Constant(vector, [0.0] * lanes), total)
-        with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=I64) as loop:
+        with cgutils.for_range(builder, builder.sdiv(width, llvm.constant(lanes)), intp=llvm.I64) as loop:
             at = builder.mul(loop.index, llvm.constant(lanes))
             for x_row, z_row, total in zip(x_at, z_at, sums, strict=True):
                 parts = (llvm.load(builder, m, builder.add(row, at), vector) for m, row in ((x, x_row), (z, z_row)))
                 builder.store(llvm.fma(builder, *parts, builder.load(total)), total)
         (result,) = llvm.lane_sums(builder, [builder.load(total) for total in sums])
-        mask = ir.Constant(ir.VectorType(I32, TILE), list(range(TILE)))
+        mask = ir.Constant(ir.VectorType(llvm.I32, TILE), list(range(TILE)))
         llvm.store(builder, builder.shuffle_vector(result, result, mask), out, o0)
         return context.get_dummy_value()
 
@@ -191,13 +187,13 @@ def _sum_block(n_vectors: int):
                     builder.store(llvm.fma(builder, factor, part, builder.load(total)), total)
 
             whole = builder.sdiv(n, llvm.constant(chains))
-            with cgutils.for_range(builder, whole, intp=I64) as loop:
+            with cgutils.for_range(builder, whole, intp=llvm.I64) as loop:
                 for number, totals in enumerate(sums):
                     t = builder.add(builder.mul(loop.index, llvm.constant(chains)), llvm.constant(number))
                     add(t, totals)
             if chains > 1:
                 done = builder.mul(whole, llvm.constant(chains))
-                with cgutils.for_range(builder, builder.sub(n, done), intp=I64) as loop:
+                with cgutils.for_range(builder, builder.sub(n, done), intp=llvm.I64) as loop:
                     add(builder.add(done, loop.index), sums[0])
             for place, first, *others in zip(places, *sums, strict=True):
                 total = builder.load(first)
@@ -281,7 +277,7 @@ def _two_sums(typing_context, y, y0, y1, base, b0, b1, f0, f1, c, c0, c1, step, 
             for k, total in zip(offsets, totals, strict=True):
                 part = llvm.load(builder, base, builder.add(start, k), vector)
                 builder.store(builder.fmul(factor, part), total)
-        with cgutils.for_range(builder, n, intp=I64) as loop:
+        with cgutils.for_range(builder, n, intp=llvm.I64) as loop:
             place = builder.mul(loop.index, step)
             factors = [
                 llvm.splat(builder, builder.load(builder.gep(c, [builder.add(first, place)])), vector)
@@ -361,7 +357,7 @@ def _exchange_block(n_vectors: int):
             sums = [cgutils.alloca_once(builder, vector) for _ in at]
             for k, total in zip(at, sums, strict=True):
                 builder.store(llvm.load(builder, y, builder.add(y0, k), vector), total)
-            with cgutils.for_range(builder, n, intp=I64) as loop:
+            with cgutils.for_range(builder, n, intp=llvm.I64) as loop:
                 factor = builder.load(builder.gep(c, [builder.add(c0, loop.index)]))
                 factor = llvm.splat(builder, factor, vector)
                 row = builder.load(builder.gep(rows, [builder.add(r0, loop.index)]))
@@ -434,11 +430,11 @@ def _add_vector(typing_context, y, y0, x, x0):
 def _prefetch(typing_context, m, place):
     def code(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        kind = ir.FunctionType(ir.VoidType(), [byte, llvm.I32, llvm.I32, llvm.I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         address = builder.bitcast(builder.gep(args[0], [args[1]]), byte)
         # to be read; into the second cache level, as the first is full of the rows at hand; data
-        builder.call(function, [address, *(ir.Constant(I32, k) for k in (0, 2, 1))])
+        builder.call(function, [address, *(ir.Constant(llvm.I32, k) for k in (0, 2, 1))])
         return context.get_dummy_value()
 
     return types.void(m, types.int64), code

@@ -17,8 +17,9 @@ import uuid
 from contextlib import suppress
 from functools import cache
 
-from numba import config
-from numba.misc.appdirs import AppDirs
+import platformdirs
+
+from corpora.compute import machine
 
 _closed: dict[str, OSError] = {}  # folders that could not be written, in this process, and why
 _told = False
@@ -28,9 +29,10 @@ _told = False
 def lasting_folders(source_folder: str) -> tuple[tuple[str, str], ...]:
     """Where code of a source folder lasts, the best first: the folder, and which one a reader of the note knows."""
     name = _name_of(source_folder)
-    if config.CACHE_DIR:
-        return ((os.path.join(config.CACHE_DIR, name), config.CACHE_DIR),)
-    own = AppDirs(appname="numba", appauthor=False).user_cache_dir
+    chosen = machine.setting("CACHE_DIR")
+    if chosen:
+        return ((os.path.join(chosen, name), chosen),)
+    own = platformdirs.user_cache_dir("numba", appauthor=False)
     beside = os.path.join(source_folder, "__pycache__")
     return (beside, beside), (os.path.join(own, name), own)
 
@@ -53,7 +55,7 @@ def read(source_folder: str, name: str):
 
 def _is_foreign(folder: str, root: str) -> bool:
     """Whether a folder is there that others could have prepared: HOME can be /tmp.  What the user names is trusted."""
-    chosen = bool(config.CACHE_DIR) or folder == root  # beside its source, code is as safe as the source
+    chosen = bool(machine.setting("CACHE_DIR")) or folder == root  # beside its source, code is as safe as the source
     return not chosen and os.path.lexists(folder) and not is_trusted(folder)
 
 

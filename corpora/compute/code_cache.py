@@ -1,7 +1,9 @@
 """Compiled code in files, in place of Numba's cache: one file for each kernel, its types, the processor and the source.
 
+There are two kinds: entries, which Python calls, and the bitcode of functions, which the compiler links into others.
+
 * A file is read only for the source it was compiled from: that of the kernel's module and of all modules of ours that
-  it imports, as their kernels may be part of the code.
+  it imports, as their kernels may be part of the code, and of the compiler.
 * Its name says all that it depends on, and it carries a checksum.  So two processes can write at once, and what is
   damaged is compiled anew.
 * Folders that cannot be written do no harm: see ``cache_place``.
@@ -10,6 +12,7 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import pickle
 import re
@@ -18,102 +21,113 @@ import time
 import zlib
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
-import llvmlite
-import numba
-from numba import config
-from numba.core.caching import NullCache
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
+from corpora.compute import cache_place, machine
 
-from corpora.compute import cache_place
-from corpora.compute.llvm import VECTOR_BYTES
-
-FORMAT = 1  # to be raised when code that was compiled before must not be used
+FORMAT = 2  # to be raised when code that was compiled before must not be used
 _MAGIC = b"kernel\r\n"
 _PACKAGES = {"corpora", "rnnlm", "w2v"}
 _STARTED = time.time()
 _IMPORTS = re.compile(rb"^(?:from +([\w.]+) +import +(\([^)]*\)|[^\n#]*)|import +([^\n#]*))", re.MULTILINE)
+_COMPILER = [str(path) for path in Path(__file__).parent.glob("*.py")]
 
 
-class CodeCache(NullCache):
-    """What a dispatcher of Numba asks for code, in place of its own cache."""
+def load(kernel, key) -> tuple | None:
+    """An entry, as it was given to ``save``: a tuple of text, numbers and bytes; None where there is none of use."""
+    for content in _contents(kernel, "nbc", repr(key)):
+        with suppress(ValueError, EOFError, TypeError):
+            return marshal.loads(content)
+    return None
 
-    def __init__(self, function):
-        self._function = function
-        self._path = os.path.abspath(function.__code__.co_filename)
-        self._folder = os.path.dirname(self._path)
 
-    @property
-    def cache_path(self):
-        """The folder that comes first."""
-        return cache_place.lasting_folders(self._folder)[0][0]
+def save(kernel, key, code: tuple) -> None:
+    """Keep an entry, if there is a place."""
+    _keep(kernel, "nbc", repr(key), marshal.dumps(tuple(code)))
 
-    def load_overload(self, sig, target_context):
-        """The compiled function for argument types, None where it is not there or of no use."""
-        name = self._name(sig, target_context.codegen())
-        if name is None:
-            return None
-        target_context.refresh()
-        for content in cache_place.read(self._folder, name):
-            start = len(_MAGIC) + 4
-            if content[: len(_MAGIC)] != _MAGIC or content[len(_MAGIC) : start] != _checksum(content[start:]):
-                continue
-            # whatever goes wrong with code that is whole: it can be compiled anew
-            with suppress(Exception):
-                known, reduced = pickle.loads(content[start:])
-                if known == sig:
-                    return CompileResult._rebuild(target_context, *reduced)
-        return None
 
-    def save_overload(self, sig, data):
-        """Keep a compiled function, if there is a place."""
-        name = self._name(sig, data.codegen)
-        if name is None or data.lifted or data.library.has_dynamic_globals:
-            return
-        content = dumps((sig, data._reduce()))
-        folder = cache_place.write(self._folder, name, _MAGIC + _checksum(content) + content)
+def load_bitcode(kernel, key: str):
+    """The bitcode of a function and what Numba knows of it; None where there is none of use."""
+    for content in _contents(kernel, "bc", key):
+        # whatever goes wrong with what is whole: it can be compiled anew
+        with suppress(Exception):
+            return pickle.loads(content)
+    return None
+
+
+def save_bitcode(kernel, key: str, content) -> None:
+    """Keep the bitcode of a function, if there is a place."""
+    from numba.core.serialize import dumps
+
+    _keep(kernel, "bc", key, dumps(content))
+
+
+def folder_of(kernel) -> str:
+    """The folder that comes first for a kernel's code."""
+    return cache_place.lasting_folders(os.path.dirname(_path_of(kernel)))[0][0]
+
+
+def _path_of(kernel) -> str:
+    return os.path.abspath(kernel.py_func.__code__.co_filename)
+
+
+def _contents(kernel, kind: str, key: str):
+    """Yield what the files of a name hold, if it is whole."""
+    name = _name(kernel, kind, key)
+    if name is not None:
+        start = len(_MAGIC) + 4
+        for content in cache_place.read(os.path.dirname(_path_of(kernel)), name):
+            if content[: len(_MAGIC)] == _MAGIC and content[len(_MAGIC) : start] == _checksum(content[start:]):
+                yield content[start:]
+
+
+def _keep(kernel, kind: str, key: str, content: bytes) -> None:
+    name = _name(kernel, kind, key)
+    if name is not None:
+        folder = cache_place.write(os.path.dirname(_path_of(kernel)), name, _MAGIC + _checksum(content) + content)
         if folder is not None:
-            self._remove_older(folder, name)
+            _remove_older(folder, name)
 
-    def _name(self, sig, codegen) -> str | None:
-        stamp = source_stamp(self._path)
-        if stamp is None:
-            return None
-        function, code = self._function, self._function.__code__
-        closed_over = dumps(tuple(cell.cell_contents for cell in function.__closure__ or ()))
-        key = (
-            str(sig), codegen.magic_tuple(), VECTOR_BYTES, _settings(),
-            code.co_firstlineno, code.co_code, repr(code.co_consts), code.co_names, closed_over,
-        )  # fmt: skip
-        module = os.path.splitext(os.path.basename(self._path))[0]
-        name = re.sub(r"[<>]", "", f"{module}.{function.__qualname__}")
-        return f"{name}.{sys.implementation.cache_tag}.{stamp}.{_digest(repr(key).encode())}.nbc"
 
-    def _remove_older(self, folder: str, name: str) -> None:
-        """Remove what was compiled from an older state of the source."""
-        prefix, stamp, *_ = name.rsplit(".", 3)
-        with suppress(OSError):
-            for other in os.listdir(folder):
-                if other.startswith(prefix + ".") and other.endswith(".nbc"):
-                    before, its, *_ = other.rsplit(".", 3)
-                    if before == prefix and its != stamp:
-                        os.unlink(os.path.join(folder, other))
+def _name(kernel, kind: str, key: str) -> str | None:
+    path = _path_of(kernel)
+    stamp = source_stamp(path)
+    if stamp is None:
+        return None
+    function, code = kernel.py_func, kernel.py_func.__code__
+    closed_over = [_shown(cell.cell_contents) for cell in function.__closure__ or ()]
+    depends_on = (
+        kind, key, sorted(kernel.fastmath), machine.VECTOR_BYTES, machine.description(),
+        code.co_firstlineno, code.co_code, repr(code.co_consts), code.co_names, closed_over,
+    )  # fmt: skip
+    module = os.path.splitext(os.path.basename(path))[0]
+    name = re.sub(r"[<>]", "", f"{module}.{function.__qualname__}")
+    return f"{name}.{sys.implementation.cache_tag}.{stamp}.{digest(repr(depends_on))}.{kind}"
+
+
+def _shown(value) -> str:
+    """What a function has closed over, in words that are the same in every process."""
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+
+
+def _remove_older(folder: str, name: str) -> None:
+    """Remove what was compiled from an older state of the source."""
+    prefix, stamp, _, kind = name.rsplit(".", 3)
+    with suppress(OSError):
+        for other in os.listdir(folder):
+            if other.startswith(prefix + ".") and other.count(".") >= 3:
+                before, its, _, ending = other.rsplit(".", 3)
+                if before == prefix and its != stamp and ending == kind:
+                    os.unlink(os.path.join(folder, other))
 
 
 def _checksum(content) -> bytes:
     return zlib.crc32(content).to_bytes(4, "little")
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-@cache
-def _settings() -> tuple:
-    """What the environment changes in compiled code."""
-    names = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DEBUGINFO_DEFAULT")
-    return tuple(str(getattr(config, name, None)) for name in names)
+def digest(content: str) -> str:
+    """A short name for a text, the same in every process."""
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 @cache
@@ -122,7 +136,7 @@ def source_stamp(path: str) -> str | None:
 
     Not known is also what has changed since this process started: it may not be what is running.
     """
-    known, waiting = {}, [path]
+    known, waiting = {}, [path, *_COMPILER]
     try:
         while waiting:
             at = waiting.pop()
@@ -131,8 +145,7 @@ def source_stamp(path: str) -> str | None:
                 waiting.extend(needed)
     except OSError:
         return None
-    versions = (FORMAT, numba.__version__, llvmlite.__version__)
-    return _digest(repr((versions, [known[at] for at in sorted(known)])).encode())
+    return digest(repr((FORMAT, [known[at] for at in sorted(known)])))
 
 
 @cache

@@ -6,53 +6,20 @@ Nothing is bounds-checked unless the environment says NUMBA_BOUNDSCHECK=1, as th
 
 from __future__ import annotations
 
-import sys
-from importlib.util import find_spec
-from types import ModuleType
+from functools import partial
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import overload
 
-from corpora.compute.code_cache import CodeCache
-from corpora.compute.local_callees import LocalCallees
+from corpora.compute.kernels import Kernel
+from corpora.compute.lazy import ir, types
 from corpora.compute.plain import DISABLED, intrinsic, plain_kernel
 
-
-def _load_array_functions() -> None:
-    """Load Numba's array functions, which every kernel needs, without SciPy's linear algebra: a fifth of a second.
-
-    They only ask whether it is there, and no kernel here has products of matrices.
-    """
-    name = "scipy.linalg.cython_blas"
-    stands_in = name not in sys.modules and find_spec("scipy") is not None
-    if stands_in:
-        sys.modules[name] = ModuleType(name)
-    try:
-        import numba.np.arraymath  # noqa: F401
-    finally:
-        if stands_in:
-            del sys.modules[name]
+FASTMATH = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 
 
-_load_array_functions()
-
-FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
-
-
-def _compiled(fastmath=False):
+def _compiled(fastmath=frozenset()):
     """The decorator for one set of flags.  With NUMBA_DISABLE_JIT=1 kernels run as plain Python."""
-    if DISABLED:
-        return plain_kernel
-    compile = njit(nogil=True, error_model="numpy", fastmath=fastmath, pipeline_class=LocalCallees)
-
-    def decorate(function):
-        made = compile(function)
-        made._cache = CodeCache(function)
-        return made
-
-    return decorate
+    return plain_kernel if DISABLED else partial(Kernel, fastmath=fastmath)
 
 
 kernel = _compiled(FASTMATH)
@@ -64,26 +31,31 @@ exact_kernel = _compiled()
 
 def _round_to_int(bits: int):
     """Intrinsics of one float width: round to nearest, and 2**n for an integral n in range."""
-    float_type, numba_type = (ir.FloatType(), types.float32) if bits == 32 else (ir.DoubleType(), types.float64)
-    int_type = ir.IntType(bits)
     mantissa, bias = (23, 127) if bits == 32 else (52, 1023)
+
+    def real():
+        return ir.FloatType() if bits == 32 else ir.DoubleType()
+
+    def kind():
+        return types.float32 if bits == 32 else types.float64
 
     @intrinsic(np.rint)
     def rint(typing_context, x):
         def code(context, builder, signature, args):
-            return builder.call(builder.module.declare_intrinsic("llvm.rint", [float_type]), [args[0]])
+            return builder.call(builder.module.declare_intrinsic("llvm.rint", [real()]), [args[0]])
 
-        return numba_type(numba_type), code
+        return kind()(kind()), code
 
     @intrinsic(np.exp2)
     def pow2(typing_context, n):
         def code(context, builder, signature, args):
+            integer = ir.IntType(bits)
             # added to 1.5 * 2**mantissa, n is in the lowest bits; AVX2 cannot convert vectors of float64 to integers
-            shifted = builder.fadd(args[0], ir.Constant(float_type, 1.5 * 2.0**mantissa))
-            biased = builder.add(builder.bitcast(shifted, int_type), ir.Constant(int_type, bias))
-            return builder.bitcast(builder.shl(biased, ir.Constant(int_type, mantissa)), float_type)
+            shifted = builder.fadd(args[0], ir.Constant(real(), 1.5 * 2.0**mantissa))
+            biased = builder.add(builder.bitcast(shifted, integer), ir.Constant(integer, bias))
+            return builder.bitcast(builder.shl(biased, ir.Constant(integer, mantissa)), real())
 
-        return numba_type(numba_type), code
+        return kind()(kind()), code
 
     return rint, pow2
 
@@ -137,21 +109,11 @@ def exp(x):
     """e**x by range reduction and a polynomial, so that loops over it become vector instructions.
 
     Error against the exact value: below 2e-7 relative in float32, 4e-16 in float64 (both tested).
-    Arguments are clamped to -87..88 (float32) or +-700 (float64); NaN stays NaN.
+    Arguments are clamped to -87..88 (float32) or +-700 (float64); NaN stays NaN.  In kernels ``compiler`` replaces it.
     """
     if DISABLED and isinstance(x, np.floating):
         return _exp32(x) if isinstance(x, np.float32) else _exp64(x)
     return np.exp(x)
-
-
-# inlined, since a function of its own would be compiled anew in every process, with the flags of its first caller
-@overload(exp, inline="always")
-def _exp_overload(x):
-    if x == types.float32:
-        return lambda x: _exp32(x)
-    if x == types.float64:
-        return lambda x: _exp64(x)
-    return None
 
 
 @_contracted

@@ -1,24 +1,14 @@
-"""What intrinsics on vectors are made of: types, loads, stores and sums of LLVM vectors of one register."""
+"""What intrinsics on vectors are made of, for the compiler: loads, stores and sums of LLVM vectors of one register."""
 
 from __future__ import annotations
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils, config
+from numba.core import cgutils
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
+from corpora.compute.machine import VECTOR_BYTES
 
-
-def _has_avx512() -> bool:
-    """Whether kernels may use AVX-512: what NUMBA_CPU_FEATURES says, or else what the processor has."""
-    if config.CPU_FEATURES is not None:
-        return "+avx512f" in config.CPU_FEATURES.split(",")
-    return bool(llvm.get_host_cpu_features().get("avx512f"))
-
-
-# one register: wider vectors would be split and spilled, narrower ones leave the machine idle
-VECTOR_BYTES = 64 if _has_avx512() else 32
+I1, I8, I32, I64, I128 = (ir.IntType(bits) for bits in (1, 8, 32, 64, 128))
 
 
 def element(array_type):

@@ -8,31 +8,34 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
-from numba import config
-from numba import extending as numba
 
-DISABLED = bool(config.DISABLE_JIT)
+DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+class Intrinsic:
+    """What Numba compiles by a ``definition`` of ours, with a twin that does the same to arrays and NumPy's scalars."""
+
+    def __init__(self, definition: Callable, twin: Callable):
+        functools.update_wrapper(self, definition)
+        self.definition, self.plain = definition, twin
+
+    @functools.cached_property
+    def _numba_type_(self):
+        """What Numba asks for when a kernel that it compiles calls this."""
+        from corpora.compute import compiler
+
+        return compiler.type_of_intrinsic(self.definition)
 
 
 def intrinsic(twin: Callable):
-    """Numba's ``intrinsic`` with a twin, which does the same to arrays and NumPy's scalars and is used without JIT.
-
-    The twin stays at hand as ``plain``.
-    """
-
-    def choose(definition):
-        if DISABLED:
-            return twin
-        made = numba.intrinsic(definition)
-        made.plain = twin
-        return made
-
-    return choose
+    """Numba's ``intrinsic``, made when it is compiled; with NUMBA_DISABLE_JIT=1, the twin in its place."""
+    return lambda definition: twin if DISABLED else Intrinsic(definition, twin)
 
 
 class Widened(np.ndarray):

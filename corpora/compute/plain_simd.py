@@ -6,7 +6,7 @@ import ctypes
 
 import numpy as np
 
-from corpora.compute.llvm import VECTOR_BYTES
+from corpora.compute.machine import VECTOR_BYTES
 from corpora.compute.plain import flat
 
 

@@ -9,13 +9,11 @@ Rows are ``padded(n)`` long: a multiple of PAD elements, zero beyond the first n
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
 
-from corpora.compute import llvm, plain_simd
+from corpora.compute import plain_simd
 from corpora.compute.jit import kernel
-from corpora.compute.llvm import I32, VECTOR_BYTES
+from corpora.compute.lazy import cgutils, ir, llvm, types
+from corpora.compute.machine import VECTOR_BYTES
 from corpora.compute.plain import intrinsic
 
 PAD = VECTOR_BYTES // 4  # elements: one register of float32, two of float64
@@ -88,10 +86,10 @@ def store(typing_context, a, i, value):
 def prefetch_at(typing_context, a, i):
     def code(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        kind = ir.FunctionType(ir.VoidType(), [byte, llvm.I32, llvm.I32, llvm.I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         at = builder.gep(llvm.data(context, builder, signature.args[0], args[0]), [args[1]])
-        builder.call(function, [builder.bitcast(at, byte), *(ir.Constant(I32, k) for k in (0, 3, 1))])
+        builder.call(function, [builder.bitcast(at, byte), *(ir.Constant(llvm.I32, k) for k in (0, 3, 1))])
         return context.get_dummy_value()
 
     return types.void(a, types.int64), code

@@ -18,7 +18,6 @@ Address arithmetic is in uint64 throughout; texts have PADDING readable bytes be
 from __future__ import annotations
 
 import numpy as np
-from numba import uint64
 
 from corpora.compute.bytes_simd import (
     bit_count,
@@ -318,7 +317,7 @@ def merge_tables(records2, first2, arena2, n_entries2, slots, shift, records, fi
 def word_lengths(records, entries, lengths):
     """lengths (n,) int64, overwritten: in bytes, of the words of entries (n,) int64."""
     for i in range(entries.size):
-        lengths[i] = _length(records[uint64(entries[i]), 1])
+        lengths[i] = _length(records[_U(entries[i]), 1])
 
 
 @exact_kernel
@@ -328,7 +327,7 @@ def copy_words(records, arena, entries, offsets, blob):
     It is 16 bytes or more longer than they are: short words are written with what comes after them.
     """
     for i in range(entries.size):
-        e, o = uint64(entries[i]), uint64(offsets[i])
+        e, o = _U(entries[i]), _U(offsets[i])
         low, high = records[e, 0], records[e, 1]
         if _is_long(high):
             place = records[e, _PLACE]
@@ -344,4 +343,4 @@ def copy_words(records, arena, entries, offsets, blob):
 def replace_ids(ids, new_id):
     """ids (n,) int32, overwritten: new_id (V,) int32 of each."""
     for i in range(ids.size):
-        ids[i] = new_id[uint64(ids[i])]
+        ids[i] = new_id[_U(ids[i])]

@@ -57,7 +57,8 @@ def elman_forward(U, W, ids, state, hidden, n_hidden, kind):
             prefetch_row(u, max(np.int64(ids[t + 1]), 0), width)
         elman_step(u, w, np.int64(ids[t]), previous, p0, h, t * width, n_hidden, width, kind, (t & 1) == 0)
     if ids.size:
-        state[:] = hidden[ids.size - 1]
+        for i in range(width):  # an assignment of slices would compile the text of an error, two seconds of it
+            state[i] = hidden[ids.size - 1, i]
 
 
 @kernel
@@ -88,7 +89,9 @@ def elman_forward_streams(U, W, ids, state, hidden, n_hidden, kind):
         for b in range(n_streams):
             activate(h, row + b * width, n_hidden, kind)
     if n_steps:
-        state[:] = hidden[n_steps - 1]
+        for b in range(n_streams):
+            for i in range(width):
+                state[b, i] = hidden[n_steps - 1, b, i]
 
 
 @kernel

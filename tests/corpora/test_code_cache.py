@@ -1,6 +1,7 @@
 """Compiled code in files: what is damaged, full, forbidden or somebody else's stops nothing and is not believed."""
 
 import errno
+import marshal
 import os
 import stat
 import subprocess
@@ -26,7 +27,7 @@ def places(tmp_path, monkeypatch):
     """A process that knows nothing of folders yet, with a cache and a temporary place of its own."""
     for name in ("code", "temporary"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(cache_place.config, "CACHE_DIR", str(tmp_path / "code"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "code"))
     monkeypatch.setattr(cache_place.tempfile, "tempdir", str(tmp_path / "temporary"))
     forget(monkeypatch)
     yield tmp_path
@@ -43,7 +44,7 @@ def forget(monkeypatch):
 def close(places, monkeypatch):
     """The cache lies where no folder can be, for root neither."""
     (places / "file").touch()
-    monkeypatch.setattr(cache_place.config, "CACHE_DIR", str(places / "file" / "code"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(places / "file" / "code"))
     cache_place.lasting_folders.cache_clear()
 
 
@@ -55,7 +56,7 @@ def was_loaded():
     """Whether a new process would find the code; it does what it should in any case."""
     kernel = exact_kernel(twice)
     assert kernel(21) == 42
-    return sum(kernel.stats.cache_hits.values()) == 1
+    return kernel.stats == (1, 0)
 
 
 def files(folder):
@@ -101,7 +102,7 @@ def test_damaged_code_is_compiled_anew_and_replaced(places, capsys, damage):
 def test_code_that_is_whole_and_cannot_be_used_is_compiled_anew(places):
     was_loaded()
     (file,) = files(places)
-    content = code_cache.dumps(((int,), ("of another", "Numba")))
+    content = marshal.dumps(("of another", "form"))
     file.write_bytes(code_cache._MAGIC + code_cache._checksum(content) + content)
     assert [was_loaded(), was_loaded()] == [False, True]
 
@@ -150,8 +151,8 @@ def test_a_folder_that_others_prepared_is_not_used(places, monkeypatch):
 
 @on_unix
 def test_a_cache_in_a_home_that_is_open_to_all_is_not_believed(places, monkeypatch, capsys):
-    monkeypatch.setattr(cache_place.config, "CACHE_DIR", "")
-    monkeypatch.setattr(cache_place, "AppDirs", lambda **_: type("Home", (), {"user_cache_dir": str(places / "home")}))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    monkeypatch.setattr(cache_place.platformdirs, "user_cache_dir", lambda *_, **__: str(places / "home"))
     beside, own = (folder for folder, _ in cache_place.lasting_folders("/nowhere/source"))
     cache_place._closed[beside] = PermissionError(errno.EACCES, "closed")
     assert cache_place.write("/nowhere/source", "name", b"mine") == own

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.compute.jit import kernel
-from corpora.compute.llvm import VECTOR_BYTES
+from corpora.compute.machine import VECTOR_BYTES
 from corpora.compute.simd import PAD, pointer
 from w2v.rows import (
     TILE,

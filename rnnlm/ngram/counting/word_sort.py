@@ -55,7 +55,8 @@ def sort_words(address, offsets, pairs, other, counters):
         if end - start < _RADIX:
             quicksort(pairs, start, end, stack)
         elif radix_sort(pairs[start:end], other, end - start, counters):
-            pairs[start:end] = other[: end - start]
+            for i in range(_U(start), _U(end)):  # an assignment of slices would compile the text of an error
+                pairs[i, 0], pairs[i, 1] = other[i - _U(start), 0], other[i - _U(start), 1]
         if all_over:
             continue
         i = start
