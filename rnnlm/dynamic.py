@@ -13,7 +13,7 @@ from rnnlm.arrays import LAST_WORD, Scratch, Shape, State
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
 
-class DynamicLM:
+class DynamicLM(LanguageModel):
     """Scores a word, then learns from it.  The weights are a copy; the model that is given stays as it is.
 
     It is one text's model: ``start()`` begins the text, and its words come once and in order; the state is the
@@ -106,6 +106,15 @@ class DynamicLM:
         """Probabilities (V,) float64 of the next word under the weights as they are now."""
         return self.model.distribution(self._static_state())
 
+    def score_with_distributions(self, ids: np.ndarray, state: int) -> tuple[Scored, np.ndarray, int]:
+        """The scores of ids (n,), the distribution (n, V) float64 before each, and the state after them."""
+        distributions, parts = np.empty((ids.size, len(self.vocab))), []
+        for t in range(ids.size):
+            distributions[t] = self.distribution(state)
+            scored, state = self.score_ids(ids[t : t + 1], state)
+            parts.append(scored)
+        return Scored.joined(parts) if parts else self.score_ids(ids, state)[0], distributions, state
+
     def next_entropy(self) -> float:
         """Bits of the next word's distribution."""
         p = self.distribution(self.position)
@@ -115,7 +124,7 @@ class DynamicLM:
 
 def is_recurrent(lm: LanguageModel) -> bool:
     """Whether a model is a recurrent one, or a mixture that has one among its components."""
-    return isinstance(lm, RecurrentLM) or any(map(is_recurrent, getattr(lm, "models", ())))
+    return isinstance(lm, RecurrentLM) or any(map(is_recurrent, lm.models))
 
 
 def learning(lm: LanguageModel, alpha: float) -> LanguageModel:

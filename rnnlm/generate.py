@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from corpora.evaluation.distributions import softmax
 from corpora.evaluation.language_model import LanguageModel
 from corpora.text.vocab import EOS
 
@@ -20,8 +21,7 @@ def sharpen(probabilities: np.ndarray, temperature: float) -> np.ndarray:
         return (np.arange(probabilities.size) == probabilities.argmax()).astype(float)
     with np.errstate(divide="ignore", over="ignore"):
         logs = np.log(probabilities)
-        powers = np.exp((logs - logs.max()) / temperature)  # the largest is 1 however small the temperature
-    return powers / powers.sum()
+        return softmax((logs - logs.max()) / temperature)  # the largest is 0 however small the temperature
 
 
 def generate(

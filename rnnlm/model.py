@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from corpora.compute.simd import aligned_zeros, padded
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.text.vocab import Vocab
 from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
@@ -38,8 +38,15 @@ class RnnState:
     history: np.ndarray  # (20,) int32 last words, newest first, for direct connections
 
 
+def scores_of(ids: np.ndarray, log_prob: np.ndarray, oov: np.ndarray, bits: np.ndarray | None) -> Scored:
+    """The scores of words with natural log probabilities (n,); no probability where the id is -1."""
+    log10_prob = log_prob * LOG10_E
+    log10_prob[ids < 0] = -np.inf
+    return Scored(log10_prob, oov, bits)
+
+
 @dataclass
-class RecurrentLM:
+class RecurrentLM(LanguageModel):
     """A model in memory.  ``params``, all of ``config.dtype``, possibly views of padded rows:
 
     ``U`` (V, H) input rows, ``W`` (H, H) recurrent (row j: from previous unit j), ``K`` (P, H) into
@@ -96,7 +103,7 @@ class RecurrentLM:
         self.params = weights.views(self.params)
         return weights
 
-    # ---- the LanguageModel protocol
+    # ---- as every LanguageModel
 
     def start(self) -> RnnState:
         """The state before a text: for a model of 0.4b that of its file, else the one that training began with."""
@@ -109,29 +116,26 @@ class RecurrentLM:
         hidden[: self.config.hidden] = context
         return RnnState(hidden, 0, np.zeros(MAX_DIRECT_ORDER, np.int32))
 
-    def score(self, words: Sequence[bytes | str], state: RnnState) -> tuple[Scored, RnnState]:
-        """Score ``words`` (the sentence end is the word ``</s>``) from ``state``; also the state after them."""
-        return self.score_ids(self.vocab.ids(words), state)
-
     def score_ids(self, ids: np.ndarray, state: RnnState, *, entropy: bool = False) -> tuple[Scored, RnnState]:
-        """As ``score``, of ids (n,) int32, -1 for a word outside the vocabulary.
+        """Score ids (n,) int32, -1 for a word outside the vocabulary; also the state after them.
 
         Such a word is read, and scored, as ``<unk>`` where the vocabulary has it.
         """
-        oov, ids = self._with_unk(ids)
-        log_prob, bits, state = self.log_probs(ids, state, entropy=entropy)
-        return self._scored(ids, log_prob, oov, bits), state
+        ids = np.asarray(ids, np.int32)
+        known = self.vocab.with_unk(ids)
+        log_prob, bits, state = self.log_probs(known, state, entropy=entropy)
+        return scores_of(known, log_prob, ids < 0, bits), state
 
     def score_sentences(self, ids: np.ndarray, state: RnnState) -> Scored:
         """As ``score_ids``, of whole sentences, each ended by ``</s>`` (id 0), every one of which begins at ``state``.
 
         Many run side by side, so that this is the way to score the hypotheses of n-best lists.
         """
-        oov, ids = self._with_unk(ids)
-        log_prob = np.zeros(ids.size)
+        ids = np.asarray(ids, np.int32)
+        known, log_prob = self.vocab.with_unk(ids), np.zeros(ids.size)
         ends = np.flatnonzero(ids == 0) + 1
-        self._score_apart(ids, np.concatenate([[0], ends[:-1]]), ends, state, log_prob, None)
-        return self._scored(ids, log_prob, oov, None)
+        self._score_apart(known, np.concatenate([[0], ends[:-1]]), ends, state, log_prob, None)
+        return scores_of(known, log_prob, ids < 0, None)
 
     def log_probs(
         self, ids: np.ndarray, state: RnnState, *, entropy: bool = False
@@ -157,7 +161,7 @@ class RecurrentLM:
 
     def distributions(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
         """(n, V) float64: ``distribution`` before each of ids (n,), which are read one after another from ``state``."""
-        _, ids = self._with_unk(ids)
+        ids = self.vocab.with_unk(np.asarray(ids, np.int32))
         result = np.empty((ids.size, len(self.vocab)))
         # independent sentences: the state after an end is another one
         ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
@@ -168,6 +172,28 @@ class RecurrentLM:
                 result[start:stop] = self._probabilities(ids[start:stop], state)
                 state = self._score_stream(ids[start:stop], state, None, None)
         return result / result.sum(1, keepdims=True)
+
+    def hidden_states(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
+        """(n, 1, H) of ``config.dtype``: the hidden layer after each of ids (n,), which are read from ``state`` on.
+
+        Row t is what the word after ids[t] is predicted from; with independent sentences, that is after ``</s>`` the
+        layer of a sentence's first word.
+        """
+        from rnnlm.cells.elman import elman_forward
+
+        ids = self.vocab.with_unk(np.asarray(ids, np.int32))
+        inputs = np.concatenate([[state.last_word], ids]).astype(np.int32)
+        hidden = aligned_zeros((inputs.size, padded(self.config.hidden)), self.config.dtype)
+        # as in scoring, what follows a sentence end is a beginning where sentences are independent
+        ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
+        before = state.hidden.copy()
+        for begin, end in pairwise([0, *ends.tolist(), inputs.size]):
+            elman_forward(
+                self.weights.U, self.weights.W, inputs[begin:end], before, hidden[begin:end], self.config.hidden,
+                self.shape.kind,
+            )  # fmt: skip
+            before = self.state_from(CONTEXT_RESET).hidden
+        return hidden[1:, None, : self.config.hidden]
 
     def advance(self, word: int, state: RnnState) -> RnnState:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""
@@ -196,17 +222,6 @@ class RecurrentLM:
             self.weights, self.shape, hidden, histories, self.class_start, room, np.empty(ids.size), True
         )  # fmt: skip
         return room[: ids.size, : len(self.vocab)]
-
-    def _with_unk(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of ids are outside the vocabulary, and the ids with ``<unk>`` for these, if there is one."""
-        ids = np.asarray(ids, np.int32)
-        oov = ids < 0
-        return oov, np.where(oov, np.int32(self.vocab.unk_id), ids) if self.vocab.unk_id >= 0 else ids
-
-    def _scored(self, ids, log_prob, oov, bits) -> Scored:
-        log10_prob = log_prob * LOG10_E
-        log10_prob[ids < 0] = -np.inf
-        return Scored(log10_prob, oov, bits)
 
     def _distribution_rows(self, n: int) -> np.ndarray:
         return aligned_zeros((max(n, 16), padded(len(self.vocab)) + 16), self.config.dtype)

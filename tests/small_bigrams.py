@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import ANY_TOKENIZER, LanguageModel, Scored
 from corpora.text.vocab import Vocab
 
 
-class Bigrams:
+class Bigrams(LanguageModel):
     """P(word | word before) from a table (V, V) of random probabilities; its state is the id of the word before."""
+
+    tokenizer = ANY_TOKENIZER
 
     def __init__(self, words: list[bytes], seed: int = 1, order: bool = False, counts=None):
         self.vocab = Vocab([b"</s>", *words], counts)
@@ -19,9 +21,6 @@ class Bigrams:
 
     def start(self) -> int:
         return 0
-
-    def score(self, words, state):
-        return self.score_ids(self.vocab.ids(words), state)
 
     def score_ids(self, ids, state, *, entropy=False):
         ids = np.asarray(ids, np.int32)

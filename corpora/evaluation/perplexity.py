@@ -240,8 +240,7 @@ def score_blocks(
     Raises as ``check_policy``; CorpusError where a probability is not a number.
     """
     check_policy(lm, oov, floor)
-    # the last entry is what id -1 finds
-    model_ids = np.append(lm.vocab.ids(stream.vocab.words), -1).astype(np.int32)
+    model_ids = lm.vocab.translation(stream.vocab.words)
     state, position = lm.start(), 0
     for ids, ends in blocks(stream.ids, block_size):
         began = time.perf_counter()

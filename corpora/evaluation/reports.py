@@ -185,21 +185,12 @@ def _joined(blocks: list[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     offsets = np.cumsum([0] + [len(block) for block in blocks[:-1]])
-
-    def join(values):
-        return np.concatenate(values) if all(value is not None for value in values) else None
-
     return Block(
-        join([block.ids for block in blocks]),
-        join([block.ends + offset for block, offset in zip(blocks, offsets, strict=True)]),
-        Scored(
-            join([block.scored.log10_prob for block in blocks]),
-            join([block.scored.oov for block in blocks]),
-            join([block.scored.entropy_bits for block in blocks]),
-            join([block.scored.order for block in blocks]),
-        ),
-        join([block.log10_prob for block in blocks]),
-        join([block.by_policy for block in blocks]),
+        np.concatenate([block.ids for block in blocks]),
+        np.concatenate([block.ends + offset for block, offset in zip(blocks, offsets, strict=True)]),
+        Scored.joined([block.scored for block in blocks]),
+        np.concatenate([block.log10_prob for block in blocks]),
+        np.concatenate([block.by_policy for block in blocks]),
     )
 
 

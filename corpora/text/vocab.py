@@ -201,10 +201,18 @@ class Vocab:
         get = self._ids.get
         return np.fromiter((get(_as_bytes(word), -1) for word in words), np.int32, len(words))
 
+    def translation(self, words: Sequence[bytes]) -> np.ndarray:
+        """(n + 1,) int32: the ids here of the n words of another vocabulary, and last what its id -1 finds: -1."""
+        return np.append(self.ids(words), -1).astype(np.int32)
+
     @cached_property
     def unk_id(self) -> int:
         """The id of ``<unk>``, or -1."""
         return self.words.find(UNK)
+
+    def with_unk(self, ids: np.ndarray) -> np.ndarray:
+        """ids (n,) int32, with that of ``<unk>``, if there is one, in the place of -1."""
+        return ids if self.unk_id < 0 else np.where(ids < 0, np.int32(self.unk_id), ids)
 
     @cached_property
     def total(self) -> int:

@@ -46,6 +46,7 @@ def convert(model, output, form, force) -> None:
       rnnlm convert elman.rnnlm -o elman.txt --to 0.4b-text
       rnnlm convert kn3.lm -o kn3.arpa.gz
     """
+    from corpora.evaluation.language_model import tokenizers_of
     from corpora.files.output import check_output
     from rnnlm.io import load, save
 
@@ -54,7 +55,7 @@ def convert(model, output, form, force) -> None:
         raise click.UsageError(f"the format of {output} is to be said: --to {', '.join(_FORMATS)}")
     check_output(output, force)
     lm = load(model, as_stored=True)
-    spec = getattr(lm, "tokenizer", "whitespace")
+    spec = tokenizers_of([lm])[0]
     if form != "native" and spec != "whitespace":
         tokenizer = spec.replace("+", " --")
         note(f"Warning: {output} will not know its tokenizer: give --tokenizer {tokenizer} wherever it is used")

@@ -24,6 +24,7 @@ from rnnlm.cli.shared import (
     scoring_tokenizer_options,
     text_name,
     texts_argument,
+    tokenizer_of,
 )
 
 
@@ -72,8 +73,7 @@ def ppl(context, paths, text, compare, report, form, oov, floor, dynamic, dtype,
         check_policy(lm, oov or "skip", floor)
     with encode_text(text, models, tokenizer, lower, threads, tmp) as stream:
         for lm in models.values():
-            if hasattr(lm, "warm_up"):
-                lm.warm_up()  # load the compiled kernels before the clock starts
+            lm.warm_up()  # load the compiled kernels before the clock starts
         (_compare if compare else _evaluate)(models, stream, text_name(text), report, form, oov or "skip", floor)
 
 
@@ -189,13 +189,12 @@ def generate(paths, words, temperature, seed, prefix, no_unk, dtype) -> None:
     """
     import numpy as np
 
-    from corpora.text.tokenizers import from_spec
     from corpora.text.vocab import EOS
     from rnnlm.generate import generate as draw
     from rnnlm.generate import sentences
 
     lm = load_model(paths, dtype, None)
-    tokenizer = from_spec(getattr(lm, "tokenizer", "whitespace"))
+    tokenizer = tokenizer_of({"": lm}, None, False)
     before = _words(tokenizer.split(prefix.encode("utf-8", "surrogateescape")))
     missing = [word for word in before if word not in lm.vocab]
     if missing:

@@ -75,15 +75,16 @@ def load_models(paths, dtype: str | None = None, dynamic: float | None = None, t
 
 def tokenizer_of(models: dict, tokenizer: str | None, lower: bool):
     """The tokenizer that was asked for, or the one that the models were trained with."""
+    from corpora.evaluation.language_model import tokenizers_of
     from corpora.text.tokenizers import from_spec, get_tokenizer
 
     if tokenizer is not None:
         return get_tokenizer(tokenizer, lower)
-    specs = {lm.tokenizer for lm in models.values() if hasattr(lm, "tokenizer")} or {"whitespace"}
+    specs = tokenizers_of(models.values())
     if len(specs) > 1:
-        found = ", ".join(sorted(specs))
+        found = ", ".join(specs)
         raise CorpusError(f"the models were trained with different tokenizers ({found}): give --tokenizer")
-    trained = from_spec(specs.pop())
+    trained = from_spec(specs[0])
     return get_tokenizer(trained.name, lower=True) if lower else trained
 
 
@@ -101,8 +102,7 @@ def encode_text(text, models: dict, tokenizer, lower, threads, tmp):
         stream = encode(text, splitter, threads=threads, tmp=tmp, progress=progress.update)
     try:
         for lm in models.values():
-            if hasattr(lm, "check_text"):  # a file of probabilities is that of one text
-                lm.check_text(stream)
+            lm.check_text(stream)
     except BaseException:
         stream.close()
         raise

@@ -18,13 +18,13 @@ ICASSP.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from corpora.compute import libm
 from corpora.errors import CorpusError
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.distributions import entropy_bits
+from corpora.evaluation.language_model import ANY_TOKENIZER, LanguageModel, Scored
 from corpora.text.vocab import Vocab
 
 LARGEST_SIZE = (1 << 31) - 1
@@ -32,8 +32,10 @@ SMALLEST_DECAY, LARGEST_DECAY = 1e-6, 100.0
 _NEGLIGIBLE = 37.0  # exp(-37) is below the rounding of 1 in float64
 
 
-class CacheLM:
+class CacheLM(LanguageModel):
     """A cache over the words of ``vocab``.  Its state is the words that count, (h,) int32, oldest first, read-only."""
+
+    tokenizer = ANY_TOKENIZER
 
     def __init__(self, vocab: Vocab, size: int | None = None, decay: float | None = None):
         """CorpusError for a size or a rate that is none."""
@@ -53,17 +55,13 @@ class CacheLM:
         """The empty cache."""
         return _fixed(np.empty(0, np.int32))
 
-    def score(self, words: Sequence[bytes | str], state: np.ndarray) -> tuple[Scored, np.ndarray]:
-        """Score ``words`` (the sentence end is the word ``</s>``) from ``state``; also the state after them."""
-        return self.score_ids(self.vocab.ids(words), state)
-
     def score_ids(self, ids: np.ndarray, state: np.ndarray, *, entropy: bool = False) -> tuple[Scored, np.ndarray]:
-        """As ``score``, of ids (n,) int32, -1 for a word outside the vocabulary."""
+        """Score ids (n,) int32, -1 for a word outside the vocabulary; also the state after them."""
         from rnnlm.mixtures.cache_counts import score_decayed, score_window
 
         ids = np.asarray(ids, np.int32)
         oov = ids < 0
-        known = self._cached(ids)
+        known = self.vocab.with_unk(ids)
         entering = np.flatnonzero(known >= 0)
         words = np.concatenate([state, known[entering]])
         probabilities, bits = np.empty(entering.size), np.empty(entering.size if entropy else 0)
@@ -88,7 +86,7 @@ class CacheLM:
 
     def distributions(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
         """(n, V) float64: ``distribution`` before each of ids (n,), which are read one after another from ``state``."""
-        ids = self._cached(np.asarray(ids, np.int32))
+        ids = self.vocab.with_unk(np.asarray(ids, np.int32))
         words = np.concatenate([state, ids[ids >= 0]])
         ends = state.size + np.cumsum(ids >= 0) - (ids >= 0)
         result = np.empty((ids.size, len(self.vocab)))
@@ -100,17 +98,13 @@ class CacheLM:
         """Compile what scoring needs, or load it from Numba's cache."""
         self.score_ids(np.zeros(1, np.int32), self.start())
 
-    def _cached(self, ids: np.ndarray) -> np.ndarray:
-        """The ids of the words as they enter the cache; -1: not at all."""
-        return np.where(ids < 0, np.int32(self.vocab.unk_id), ids)
-
     def _spread(self, ids: np.ndarray, entering: np.ndarray, words: np.ndarray, bits: np.ndarray) -> np.ndarray:
         """(n,): the entropy before a word that does not enter is the one before the next that does."""
         if entering.size == ids.size:
             return bits
         h = max(0, words.size - self.window)
         p = self.distribution(words[h:])
-        after = -float((p[p > 0] * np.log2(p[p > 0])).sum())
+        after = entropy_bits(p[p > 0])
         following = np.searchsorted(entering, np.arange(ids.size))
         return np.append(bits, after)[following]
 

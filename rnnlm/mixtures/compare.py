@@ -135,8 +135,7 @@ def compare(
             f"{samples} samples at confidence {confidence:g}: at least 1, and between 0 and 1, are needed"
         )
     for lm in models.values():
-        if hasattr(lm, "check_text"):
-            lm.check_text(stream)
+        lm.check_text(stream)
     sums = _Sums(stream, len(models), _bands(models, stream))
     for blocks in zip(
         *(score_blocks(lm, stream, oov=oov, floor=floor, block_size=block_size) for lm in models.values()), strict=True
@@ -157,11 +156,11 @@ def _bands(models: dict[str, LanguageModel], stream: TokenStream) -> tuple[np.nd
     One band of all words where no model has counts.
     """
     vocab = next((lm.vocab for lm in models.values() if lm.vocab.counts.any()), None)
-    own_ids = None if vocab is None else vocab.ids(stream.vocab.words)
     if vocab is None:
         bands, labels = np.zeros(len(stream.vocab) + 1, np.int64), ["words"]
     else:
-        counts = np.append(np.where(own_ids < 0, 0, vocab.counts[own_ids]), 0)
+        own_ids = vocab.translation(stream.vocab.words)
+        counts = np.where(own_ids < 0, 0, vocab.counts[own_ids])
         bands = np.searchsorted(BAND_STARTS, counts, side="right") - 1
         labels = [_label(k) for k in range(len(BAND_STARTS))]
     bands[0] = len(labels)

@@ -30,16 +30,9 @@ import numpy as np
 
 from corpora.compute import libm
 from corpora.errors import CorpusError
-from corpora.evaluation.language_model import LanguageModel, Scored
+from corpora.evaluation.distributions import entropy_bits, softmax
+from corpora.evaluation.language_model import LanguageModel, Scored, tokenizers_of
 from corpora.text.vocab import Vocab, WordList
-from rnnlm.capabilities import (
-    entropy_bits,
-    has_distribution,
-    joined,
-    score_sentences,
-    score_with_distributions,
-    sentence_by_sentence,
-)
 from rnnlm.config import LARGEST_WEIGHT
 from rnnlm.mixtures.cache import CacheLM
 
@@ -81,7 +74,7 @@ def check_weights(weights: Sequence[float] | None, n_models: int, kind: str = "l
     return values / total
 
 
-class Mixture:
+class Mixture(LanguageModel):
     """A mixture of language models, itself one.  Its state is the tuple of theirs.
 
     ``kind``: "linear" costs no more than its components; entropies, and "log-linear" altogether, need the whole
@@ -121,7 +114,7 @@ class Mixture:
                     "a cache gives most words probability 0, and so would a log-linear mixture with it; "
                     "mix the cache linearly with the mixture"
                 )
-            if not has_distribution(lm):
+            if not lm.has_distributions:
                 raise CorpusError("a log-linear mixture needs whole distributions, which a file of probabilities lacks")
 
     # ---- what commands ask of any model
@@ -129,34 +122,31 @@ class Mixture:
     @property
     def tokenizer(self) -> str:
         """The components' one; CorpusError where they were trained with different ones."""
-        specs = {lm.tokenizer for lm in self.models if hasattr(lm, "tokenizer")}
+        specs = tokenizers_of(self.models)
         if len(specs) > 1:
-            found = ", ".join(sorted(specs))
+            found = ", ".join(specs)
             raise CorpusError(f"the models of the mixture were trained with different tokenizers ({found})")
-        return specs.pop() if specs else "whitespace"
+        return specs[0]
 
     @property
     def threads(self) -> int:
         """The most that a component may use; above 1 components also score side by side.  Setting it sets theirs."""
-        return max((lm.threads for lm in self.models if hasattr(lm, "threads")), default=1)
+        return max(lm.threads for lm in self.models)
 
     @threads.setter
     def threads(self, n: int) -> None:
         for lm in self.models:
-            if hasattr(lm, "threads"):
-                lm.threads = n
+            lm.threads = n
 
     def warm_up(self) -> None:
         """Compile what scoring needs, or load it from Numba's cache, so that a clock can be started afterwards."""
         for lm in self.models:
-            if hasattr(lm, "warm_up"):
-                lm.warm_up()
+            lm.warm_up()
 
     def check_text(self, stream: TokenStream) -> None:
         """Raise FormatError where a component is a file of probabilities of another text."""
         for lm in self.models:
-            if hasattr(lm, "check_text"):
-                lm.check_text(stream)
+            lm.check_text(stream)
 
     def with_weights(self, weights: Sequence[float], tuned: dict | None = None) -> Mixture:
         """The same components with other weights, and how these were found."""
@@ -165,27 +155,23 @@ class Mixture:
         return other
 
     @cached_property
-    def has_distribution(self) -> bool:
-        return all(map(has_distribution, self.models))
+    def has_distributions(self) -> bool:
+        return all(lm.has_distributions for lm in self.models)
 
-    # ---- the LanguageModel protocol
+    # ---- scores and distributions
 
     def start(self) -> tuple:
         """The states of all components before a text."""
         return tuple(lm.start() for lm in self.models)
 
-    def score(self, words: Sequence[bytes | str], state: tuple) -> tuple[Scored, tuple]:
-        """Score ``words`` (the sentence end is the word ``</s>``) from ``state``; also the state after them."""
-        return self.score_ids(self.vocab.ids(words), state)
-
     def score_ids(self, ids: np.ndarray, state: tuple, *, entropy: bool = False) -> tuple[Scored, tuple]:
-        """As ``score``, of ids (n,) int32 of the union vocabulary, -1 for a word outside it.
+        """Score ids (n,) int32 of the union vocabulary, -1 for a word outside it; also the state after them.
 
         ``Scored.order`` (n, G): a column for each n-gram model among the components, those of inner mixtures
         included.  Entropies are None where a component is a file of probabilities.
         """
         ids = np.asarray(ids, np.int32)
-        if self.kind == "log-linear" or (entropy and self.has_distribution):
+        if self.kind == "log-linear" or (entropy and self.has_distributions):
             return self._score_by_distributions(ids, state, entropy)
         scored, state = self.score_components(ids, state)
         return Scored(*_linear(scored, self.weights), None, _orders(scored)), state
@@ -194,9 +180,9 @@ class Mixture:
         """As ``score_ids``, of whole sentences, each ended by ``</s>`` (id 0); every one begins at ``state``."""
         ids = np.asarray(ids, np.int32)
         if self.kind == "log-linear":
-            return sentence_by_sentence(self, ids, state)
+            return super().score_sentences(ids, state)
         parts = zip(self.models, state, strict=True)
-        scored = [score_sentences(lm, self._component_ids(i, ids), s) for i, (lm, s) in enumerate(parts)]
+        scored = [lm.score_sentences(self._component_ids(i, ids), s) for i, (lm, s) in enumerate(parts)]
         return Scored(*_linear(scored, self.weights), None, _orders(scored))
 
     def distribution(self, state: tuple) -> np.ndarray:
@@ -216,7 +202,7 @@ class Mixture:
             distributions[part] = p
             scores.append(scored)
             state = after
-        return joined(scores), distributions, state
+        return Scored.joined(scores), distributions, state
 
     # ---- how
 
@@ -242,7 +228,7 @@ class Mixture:
             scores.append(scored)
             bits.append(entropy_bits(p) if entropy else None)
             state = after
-        return replace(joined(scores), entropy_bits=np.concatenate(bits) if entropy else None), state
+        return replace(Scored.joined(scores), entropy_bits=np.concatenate(bits) if entropy else None), state
 
     def _parts(self, ids: np.ndarray, state: tuple) -> Iterator[tuple[slice, Scored, np.ndarray, tuple]]:
         """Of one part of ids after another: its slice, its scores, P (m, V), and the state after it.
@@ -253,7 +239,7 @@ class Mixture:
         for start in range(0, max(ids.size, 1), rows):
             part = slice(start, min(start + rows, ids.size))
             found = [
-                score_with_distributions(lm, self._component_ids(i, ids[part]), s)
+                lm.score_with_distributions(self._component_ids(i, ids[part]), s)
                 for i, (lm, s) in enumerate(zip(self.models, state, strict=True))
             ]
             state = tuple(after for _, _, after in found)
@@ -266,7 +252,7 @@ class Mixture:
 
     def _chosen(self, p: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """(m,): log10 of the element of each row of p (m, V) with its id; of <unk>, or -inf, for -1."""
-        ids = np.where(ids < 0, self.vocab.unk_id, ids)
+        ids = self.vocab.with_unk(ids)
         return np.where(ids < 0, -np.inf, libm.log10(p[np.arange(ids.size), ids]))
 
     def _mixed(self, found: list[np.ndarray]) -> np.ndarray:
@@ -277,11 +263,9 @@ class Mixture:
             if weight > 0:
                 combine(total, weight, p, own_ids, lm.vocab.unk_id)
         if self.kind == "log-linear":
-            top = total.max(1, keepdims=True)
-            if np.isneginf(top).any():
+            if np.isneginf(total.max(1)).any():
                 raise CorpusError("log-linear mixture: no word has a probability above 0 in all of its components")
-            np.exp(total - top, out=total)
-            total /= total.sum(1, keepdims=True)
+            softmax(total)
         return total
 
 
@@ -317,7 +301,7 @@ def assemble(
 def union_vocab(vocabs: list[Vocab]) -> tuple[Vocab, list[np.ndarray | None]]:
     """The union vocabulary, and for each one its ids of the union's words (V + 1,), or None where it is the same.
 
-    The last element is what id -1 finds: -1.
+    They are as ``Vocab.translation`` gives them.
     """
     first = vocabs[0]
     if all(vocab is first or vocab == first for vocab in vocabs[1:]):
@@ -328,10 +312,7 @@ def union_vocab(vocabs: list[Vocab]) -> tuple[Vocab, list[np.ndarray | None]]:
             counts.setdefault(word, count)
     union = Vocab(WordList.of(list(counts)), list(counts.values()))
     same = [vocab == union for vocab in vocabs]
-    return union, [
-        None if equal else np.append(vocab.ids(union.words), -1).astype(np.int32)
-        for vocab, equal in zip(vocabs, same, strict=True)
-    ]
+    return union, [None if equal else vocab.translation(union.words) for vocab, equal in zip(vocabs, same, strict=True)]
 
 
 def _linear(scored: list[Scored], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

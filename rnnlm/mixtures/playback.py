@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpora.errors import CorpusError, FormatError
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import ANY_TOKENIZER, LanguageModel, Scored
 from corpora.files.checks import shown
 from corpora.text.vocab import Vocab
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20  # tokens
 
 
-class PlayedBack:
+class PlayedBack(LanguageModel):
     """The probabilities of one text, played back.  Its state is the position in the text.
 
     ``expected`` (n,) int32: the words in ``vocab``, the file's own; -1 where the file does not say, and then any word
@@ -27,7 +27,8 @@ class PlayedBack:
     A whole distribution is a CorpusError; entropies are None.
     """
 
-    has_distribution = False
+    tokenizer = ANY_TOKENIZER
+    has_distributions = False
 
     def __init__(
         self,
@@ -61,8 +62,8 @@ class PlayedBack:
 
     def check_text(self, stream: TokenStream) -> None:
         """Raise FormatError unless the file is about this text: as many tokens, and the same words."""
-        own_ids = np.append(self.vocab.ids(stream.vocab.words), -1).astype(np.int32)
         words = stream.vocab.words
+        own_ids = self.vocab.translation(words)
         for start in range(0, min(stream.n_tokens, len(self)), _BLOCK):
             ids = stream.ids[start : min(start + _BLOCK, len(self))]
             self._check_words(own_ids[ids], start, lambda i, ids=ids: words[int(ids[i])] if ids[i] >= 0 else None)

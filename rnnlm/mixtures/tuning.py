@@ -150,7 +150,7 @@ def component_scores(
     """
     check_policy(mixture, oov)
     mixture.check_text(stream)
-    own_ids = np.append(mixture.vocab.ids(stream.vocab.words), -1).astype(np.int32)
+    own_ids = mixture.vocab.translation(stream.vocab.words)
     scores, n, state = np.empty((stream.n_tokens, len(mixture.models))), 0, mixture.start()
     for ids, _ in blocks(stream.ids, block_size):
         scored, state = mixture.score_components(own_ids[ids], state)

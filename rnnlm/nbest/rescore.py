@@ -21,7 +21,6 @@ import numpy as np
 from corpora.errors import CorpusError
 from corpora.evaluation.language_model import LanguageModel
 from corpora.evaluation.perplexity import FLOOR, check_policy
-from rnnlm.capabilities import has_distribution, score_sentences
 from rnnlm.nbest.lists import NBest
 
 DEFAULT_WEIGHT = 0.5  # of the model, beside the language score of a list that has one
@@ -54,7 +53,7 @@ def score_hypotheses(
     """Scores of n sentences, words without ``</s>``, each from ``lm.start()``.
 
     Equal sentences are scored once, and so have the same score to the last bit.  A model that can score many side by
-    side (``rnnlm.capabilities``) does.  ``oov``: skip | unk | floor, None: ``default_policy``.  A word that the model
+    side does.  ``oov``: skip | unk | floor, None: ``default_policy``.  A word that the model
     knows and gives probability zero to costs ``floor`` too: a sum of -inf would not rank anything.
     ``progress`` is told how many tokens were scored.
     Raises as ``check_policy``; CorpusError where a probability is not a number, and for a model of one text only.
@@ -63,14 +62,14 @@ def score_hypotheses(
     check_policy(lm, policy, floor)
     if not (math.isfinite(floor) and floor <= 0):
         raise ValueError(f"floor {floor:g}: a log10 probability, finite and at most 0")
-    if not has_distribution(lm):
+    if not lm.has_distributions:
         raise CorpusError("a file of probabilities belongs to one text; it cannot rescore n-best lists")
     number: dict[tuple[bytes, ...], int] = {}
     which = np.fromiter((number.setdefault(s, len(number)) for s in sentences), np.int64, len(sentences))
     log10_prob, unknown = np.zeros(len(number)), np.zeros(len(number), np.int64)
     done = 0
     for ids, ends in _batches(lm, list(number)):
-        scored = score_sentences(lm, ids, lm.start())
+        scored = lm.score_sentences(ids, lm.start())
         p = np.asarray(scored.log10_prob, np.float64)
         if np.isnan(p).any():
             raise CorpusError("the model's probability of a word is not a number; the model diverged in training")

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.evaluation.perplexity import SUMMARY_KEYS, Tally, blocks, evaluate, score_blocks
 from corpora.text.vocab import Vocab
 from tests.golden_files import GOLDEN, golden_bytes
 
 
-class Playback:
+class Playback(LanguageModel):
     """Gives log10 probabilities back, token after token; the state is the number of tokens read."""
 
     def __init__(self, words, log10_prob, oov=None):
@@ -232,7 +232,7 @@ def test_the_evaluator_adds_less_than_a_tenth_of_a_microsecond_a_word():
     stream = SimpleNamespace(ids=ids, vocab=Vocab([b"</s>", *(b"%d" % i for i in range(9))]))
     scored = Scored(np.full(n, -1.0), np.zeros(n, bool))
 
-    class Instant:
+    class Instant(LanguageModel):
         vocab = stream.vocab
 
         def start(self):

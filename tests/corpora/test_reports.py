@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.evaluation.perplexity import SUMMARY_KEYS, evaluate
 from corpora.evaluation.reports import FORMATS, REPORTS, SENTENCE_COLUMNS, WORD_COLUMNS, make_report
 from corpora.text.vocab import Vocab
 from tests.golden_files import GOLDEN
 
 
-class Playback:
+class Playback(LanguageModel):
     """Gives log10 probabilities (and orders) back, token after token; the state is the number of tokens read."""
 
     def __init__(self, words, log10_prob, order=None):

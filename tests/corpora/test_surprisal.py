@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.evaluation.surprisal import column_formats, model_names, surprisal_table
 from corpora.text.vocab import Vocab
 
 
-class Playback:
+class Playback(LanguageModel):
     """Gives probabilities and entropies back, token after token; the state is the number of tokens read."""
 
     def __init__(self, words, prob, entropy_bits=None):

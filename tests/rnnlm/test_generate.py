@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.text.vocab import Vocab
 from rnnlm.generate import MOST_EMPTY, generate, sentences, sharpen
 from tests.small_models import small_model
 
 
-class Bigram:
+class Bigram(LanguageModel):
     """A language model of three words whose next word depends on the last one; state: its id."""
 
     vocab = Vocab([b"</s>", b"<unk>", b"a", b"b"])

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
+from corpora.evaluation.distributions import entropy_bits
 from corpora.evaluation.perplexity import evaluate
 from corpora.text.stream import encode
 from corpora.text.tokenizers import get_tokenizer
-from rnnlm.capabilities import entropy_bits, score_with_distributions
 from rnnlm.dynamic import DynamicLM
 from rnnlm.io import load
 from rnnlm.mixtures.cache import CacheLM
@@ -152,7 +152,7 @@ def test_a_recurrent_models_distributions_in_blocks_are_those_word_by_word(indep
     lm = small_model(unk=True, independent=independent, **config)
     ids = small_text(150, oov=True)
     ids[-1] = 0
-    blocks, after = score_with_distributions(lm, ids, lm.start())[1:]
+    blocks, after = lm.score_with_distributions(ids, lm.start())[1:]
     state = lm.start()
     for t in range(ids.size):
         np.testing.assert_allclose(blocks[t], lm.distribution(state), rtol=1e-12)

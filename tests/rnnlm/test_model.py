@@ -326,6 +326,41 @@ def test_the_first_independent_sentence_goes_on_from_the_state_it_was_given():
     assert scored.log10_prob[0] != pytest.approx(lm.score_ids(np.array([6], np.int32), lm.start())[0].log10_prob[0])
 
 
+# ---- hidden states
+
+
+@pytest.mark.parametrize("independent", [False, True])
+@pytest.mark.parametrize("activation", ["logistic", "tanh"])
+def test_hidden_states_are_those_of_the_network_after_each_word(activation, independent):
+    lm, ids = small_model(activation=activation, independent=independent, unk=True), small_text(60, oov=True)
+    f = {"logistic": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh}[activation]
+    state = after(lm, [4, 5])
+    found = lm.hidden_states(ids, state)
+    assert found.shape == (60, 1, lm.config.hidden)
+    U, W = lm.params["U"], lm.params["W"]
+    hidden = f(U[5] + state.hidden[: lm.config.hidden] @ W)  # after the last word of the state
+    for t, word in enumerate(np.where(ids < 0, 1, ids)):
+        hidden = f(U[word] + (np.ones(5) if independent and word == 0 else hidden) @ W)
+        np.testing.assert_allclose(found[t, 0], hidden, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_hidden_states_are_those_that_scores_are_computed_from(dtype):
+    lm, ids = small_model(dtype=dtype, classes=1), small_text(2050)
+    found = lm.hidden_states(ids, lm.start())
+    assert found.dtype == dtype
+    scores = found[:-1, 0].astype(np.float64) @ lm.params["O"].T.astype(np.float64)
+    log_prob = scores[np.arange(2049), ids[1:]] - np.log(np.exp(scores).sum(1))
+    log10_prob = lm.score_ids(ids, lm.start())[0].log10_prob[1:]
+    np.testing.assert_allclose(log10_prob, log_prob / np.log(10), rtol=1e-4 if dtype == "float32" else 1e-10)
+    assert found[-2, 0].tobytes() == lm.score_ids(ids, lm.start())[1].hidden[: lm.config.hidden].tobytes()
+
+
+def test_no_words_have_no_hidden_states():
+    lm = small_model()
+    assert lm.hidden_states(np.empty(0, np.int32), lm.start()).shape == (0, 1, 5)
+
+
 # ---- words outside the vocabulary
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.text.tokenizers import get_tokenizer
 from rnnlm.nbest.lists import NBest
 from rnnlm.nbest.rescore import Scales, model_words, rescore, score_hypotheses
@@ -37,7 +37,7 @@ def random_sentences(n, seed=3, unknown=True):
     return [tuple(rng.choice(words, rng.integers(0, 12)).tolist()) for _ in range(n)]
 
 
-class OneByOne:
+class OneByOne(LanguageModel):
     """A model without a method for many sentences, whose score of a word is known."""
 
     vocab = small_vocab(unk=True)
@@ -96,7 +96,7 @@ def test_a_mixture_rescores_as_it_scores_words():
 
 def test_a_file_of_probabilities_cannot_rescore():
     class OfOneText(OneByOne):
-        has_distribution = False
+        has_distributions = False
 
     with pytest.raises(CorpusError, match="belongs to one text"):
         score_hypotheses(OfOneText(), [(b"w2",)])

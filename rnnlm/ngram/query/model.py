@@ -5,7 +5,6 @@ Legend: V words, N the order, n tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 
 from corpora.compute.processors import available
 from corpora.errors import FormatError
-from corpora.evaluation.language_model import Scored
+from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.files.mapping import populate
 from corpora.text.vocab import Vocab
 from rnnlm.ngram.arena import Arena
@@ -27,7 +26,7 @@ _WORTH_MAPPING = 50_000  # tokens at a time: who scores so many uses most pages 
 
 
 @dataclass
-class BackoffLM:
+class BackoffLM(LanguageModel):
     """A model in memory, or mapped from a file.  ``training``: how it was made (smoothing, discounts, tokenizer).
 
     ``arena``: who keeps the arrays, if they live in temporary files.  ``path``: the native file that they are from.
@@ -62,7 +61,7 @@ class BackoffLM:
     def _eos(self) -> int:
         return int(self.trie.internal[0])
 
-    # ---- the LanguageModel protocol
+    # ---- as every LanguageModel
 
     def start(self) -> np.ndarray:
         """The history at the beginning of a sentence: ``<s>``."""
@@ -70,12 +69,8 @@ class BackoffLM:
         state[-1] = START
         return state
 
-    def score(self, words: Sequence[bytes | str], state: np.ndarray) -> tuple[Scored, np.ndarray]:
-        """Score ``words`` (the sentence end is the word ``</s>``) after ``state``; also the state after them."""
-        return self.score_ids(self.vocab.ids(words), state)
-
     def score_ids(self, ids: np.ndarray, state: np.ndarray, *, entropy: bool = False) -> tuple[Scored, np.ndarray]:
-        """As ``score``, of ids (n,) int32, -1: a word outside the vocabulary.
+        """Score ids (n,) int32, -1: a word outside the vocabulary; also the state after them.
 
         ``Scored.order``: the length of the n-gram that was found, 0 for a word that the model has no
         probability for.  ``entropy``: also the entropies of the distributions, which takes a pass over all
