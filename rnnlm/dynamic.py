@@ -3,21 +3,87 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from corpora.errors import CorpusError
+from corpora.evaluation.distributions import entropy_bits
 from corpora.evaluation.language_model import LanguageModel, Scored
-from rnnlm.arrays import LAST_WORD, Scratch, Shape, State
-from rnnlm.model import LOG10_E, RecurrentLM, RnnState
+from rnnlm.arrays import LAST_WORD, Scratch, Shape, State, Weights
+from rnnlm.model import RecurrentLM, RnnState, scores_of
+
+
+class DynamicState:
+    """Where a text stands: a value, as the state of every model is, though the network learns in place.
+
+    A state lends its network to the one after it, so that a text that is read once and in order is read without a
+    copy; all that states keep of it are its words, four bytes each.  A state that is used again gets its network back
+    by reading once more, as it was read, what came before it; then it keeps the network, and lends copies.
+    ``position``: the number of words read since ``DynamicLM.start``.
+    """
+
+    __slots__ = ("_before", "_ids", "_lent", "_network", "_singly", "position")
+
+    def __init__(self, before: DynamicState | None, ids: np.ndarray | None, singly: bool, network: _Network | None):
+        """The state after ``before`` and ids, None: the beginning of another text; ``singly``: learnt one by one."""
+        self._before, self._ids, self._singly = before, ids, singly
+        self.position = 0 if before is None or ids is None else before.position + ids.size
+        self._network, self._lent = network, False
+
+
+class _Network:
+    """A network that learns: its weights, where learning stands, and room for the kernels."""
+
+    def __init__(self, lm: RecurrentLM, shape: Shape, start: np.ndarray):
+        """With a copy of the weights of ``lm``, before a text whose first state is ``start`` (width,)."""
+        self.lm = RecurrentLM(lm.config, lm.vocab, lm.params, lm.class_of_word, lm.start_hidden, lm.training)
+        self.lm.weights = lm.weights.copy()
+        self.lm.params = self.lm.weights.views(lm.params)
+        self.shape, self._start = shape, start
+        dtype = np.dtype(lm.config.dtype)
+        self.state, self._scratch = State.create(shape, dtype), Scratch.create(shape, dtype)
+        self.begin_text()
+
+    @property
+    def weights(self) -> Weights:
+        return self.lm.weights
+
+    def begin_text(self) -> None:
+        """Forget the words, but not what was learnt from them."""
+        self.state.start_text(self.shape.n_hidden, 0.0)
+        self.state.previous[:] = self._start
+
+    def copy(self) -> _Network:
+        """A network that stands where this one does."""
+        other = _Network(self.lm, self.shape, self._start)
+        for mine, theirs in zip(other.state, self.state, strict=True):
+            mine[...] = theirs
+        return other
+
+    def learn(self, ids: np.ndarray, rates: tuple, log_prob: np.ndarray) -> None:
+        """Learn from ids (n,) int32, -1: nothing; log_prob (n,) float64, overwritten: natural, before it was learnt."""
+        from rnnlm.engines.online import learn_stream
+
+        lm = self.lm
+        learn_stream(
+            lm.weights, self.state, self._scratch, self.shape, ids, lm.class_of_word, lm.class_start, *rates, log_prob
+        )
+
+    def static_state(self) -> RnnState:
+        """The state from which ``lm`` goes on without learning."""
+        word = int(self.state.counters[LAST_WORD])
+        return RnnState(self.state.previous.copy(), word, self.state.history.copy())
+
+    def distribution(self) -> np.ndarray:
+        """(V,) float64 of the next word."""
+        return self.lm.distribution(self.static_state())
 
 
 class DynamicLM(LanguageModel):
     """Scores a word, then learns from it.  The weights are a copy; the model that is given stays as it is.
 
-    It is one text's model: ``start()`` begins the text, and its words come once and in order; the state is the
-    number of words read.  What it has learnt stays learnt when ``start()`` is called again.
+    Going back to an earlier state costs a copy of the network and, the first time, the time in which the text up to
+    there was read (``DynamicState``).
     ``alpha``: the constant learning rate; ``bptt``, ``bptt_block``: as in training where they are not given.
     Words are counted from 1 for the blocks (0.4b never sets that counter here).
     """
@@ -35,78 +101,47 @@ class DynamicLM(LanguageModel):
             raise CorpusError(f"--dynamic {alpha:g}: a learning rate above 0")
         self.vocab, self.tokenizer = lm.vocab, lm.tokenizer
         self.alpha, self.beta, self.cutoff = alpha, beta, cutoff
-        self._start = lm.start()
-        self.model = RecurrentLM(lm.config, lm.vocab, lm.params, lm.class_of_word, lm.start_hidden, lm.training)
-        self.model.weights = lm.weights.copy()
-        self.model.params = self.model.weights.views(lm.params)
+        self.static = lm
         steps = lm.bptt if bptt is None else bptt
         block = lm.bptt_block if bptt_block is None else bptt_block
         self.shape = Shape.of(lm.config, lm.class_start, steps, block)
-        self._dtype = np.dtype(lm.config.dtype)
-        self._state = State.create(self.shape, self._dtype)
-        self._scratch = Scratch.create(self.shape, self._dtype)
-        self.position = 0
+        real = np.dtype(lm.config.dtype).type
+        self._rates = (real(alpha), real(beta), real(cutoff))
+        self._spare: _Network | None = None
+        self._spare = self._first()  # copied here, where no clock counts it
 
-    def start(self) -> int:
-        """Begin a text, from the state that the static model begins with."""
-        self._state.start_text(self.shape.n_hidden, 0.0)
-        self._state.previous[:] = self._start.hidden
-        self.position = 0
-        return 0
+    def start(self, after: DynamicState | None = None) -> DynamicState:
+        """The beginning of a text, where the static model begins; with what was learnt up to ``after``, if given."""
+        if after is None:
+            return DynamicState(None, None, False, None)
+        network = self._borrow(after)
+        network.begin_text()
+        return DynamicState(after, None, False, network)
 
-    def score(self, words: Sequence[bytes | str], state: int) -> tuple[Scored, int]:
-        return self.score_ids(self.vocab.ids(words), state)
-
-    def score_ids(self, ids: np.ndarray, state: int, *, entropy: bool = False) -> tuple[Scored, int]:
+    def score_ids(self, ids: np.ndarray, state: DynamicState, *, entropy: bool = False) -> tuple[Scored, DynamicState]:
         """As RecurrentLM.score_ids.  With ``entropy`` words go one by one: several times slower."""
-        if state != self.position:
-            asked = f"at word {self.position}, asked for {state}"
-            raise ValueError(f"a dynamic model reads a text once and in order: {asked}")
         ids = np.asarray(ids, np.int32)
-        oov = ids < 0
-        if self.vocab.unk_id >= 0:
-            ids = np.where(oov, np.int32(self.vocab.unk_id), ids)
-        bits = None
-        if entropy:
-            log_prob, bits = np.empty(ids.size), np.empty(ids.size)
-            for k in range(ids.size):
-                bits[k] = self.next_entropy()
-                log_prob[k : k + 1] = self.learn(ids[k : k + 1])
-        else:
-            log_prob = self.learn(ids)
-        log10_prob = log_prob * LOG10_E
-        log10_prob[ids < 0] = -np.inf
-        return Scored(log10_prob, oov, bits), self.position
+        known = self.vocab.with_unk(ids)
+        log_prob, bits, state = self.log_probs(known, state, entropy=entropy)
+        return scores_of(known, log_prob, ids < 0, bits), state
 
-    def learn(self, ids: np.ndarray) -> np.ndarray:
-        """Natural log probabilities (n,) float64 of ids, 0 where -1, each before the word was learnt."""
-        from rnnlm.engines.online import learn_stream
+    def log_probs(
+        self, ids: np.ndarray, state: DynamicState, *, entropy: bool = False
+    ) -> tuple[np.ndarray, np.ndarray | None, DynamicState]:
+        """Natural log probabilities (n,) float64 of ids, 0 where -1, each before the word was learnt.
 
-        real, log_prob = self._dtype.type, np.empty(ids.size)
-        learn_stream(
-            self.model.weights, self._state, self._scratch, self.shape, np.ascontiguousarray(ids, np.int32),
-            self.model.class_of_word, self.model.class_start,
-            real(self.alpha), real(self.beta), real(self.cutoff), log_prob,
-        )  # fmt: skip
-        if not np.isfinite(log_prob).all():
-            word = self.position + int(np.flatnonzero(~np.isfinite(log_prob))[0]) + 1
-            raise CorpusError(f"dynamic evaluation diverged at word {word}: lower --dynamic ({self.alpha:g})")
-        self.position += ids.size
-        return log_prob
+        Also the entropies in bits, if asked for, and the state after the words.
+        """
+        ids = np.array(ids, np.int32)  # its own: the state after them remembers them
+        network = self._borrow(state)
+        log_prob, bits = self._learn(network, ids, state.position, singly=entropy, entropy=entropy)
+        return log_prob, bits, DynamicState(state, ids, entropy, network)
 
-    def warm_up(self) -> None:
-        """Compile what learning needs, or load it from Numba's cache."""
-        self.learn(np.empty(0, np.int32))
+    def distribution(self, state: DynamicState) -> np.ndarray:
+        """Probabilities (V,) float64 of the next word under the weights as they are then."""
+        return self._network_of(state).distribution()
 
-    def _static_state(self) -> RnnState:
-        counters = self._state.counters
-        return RnnState(self._state.previous.copy(), int(counters[LAST_WORD]), self._state.history.copy())
-
-    def distribution(self, state: int) -> np.ndarray:
-        """Probabilities (V,) float64 of the next word under the weights as they are now."""
-        return self.model.distribution(self._static_state())
-
-    def score_with_distributions(self, ids: np.ndarray, state: int) -> tuple[Scored, np.ndarray, int]:
+    def score_with_distributions(self, ids: np.ndarray, state: DynamicState) -> tuple[Scored, np.ndarray, DynamicState]:
         """The scores of ids (n,), the distribution (n, V) float64 before each, and the state after them."""
         distributions, parts = np.empty((ids.size, len(self.vocab))), []
         for t in range(ids.size):
@@ -115,11 +150,76 @@ class DynamicLM(LanguageModel):
             parts.append(scored)
         return Scored.joined(parts) if parts else self.score_ids(ids, state)[0], distributions, state
 
-    def next_entropy(self) -> float:
-        """Bits of the next word's distribution."""
-        p = self.distribution(self.position)
-        p = p[p > 0]
-        return float(-(p * np.log2(p)).sum())
+    def hidden_states(self, ids: np.ndarray, state: DynamicState) -> np.ndarray:
+        """(n, 1, H): the hidden layer after each of ids (n,), each of which is learnt before the next is read."""
+        ids = self.vocab.with_unk(np.asarray(ids, np.int32))
+        network = self._network_of(state).copy()
+        hidden = np.empty((ids.size, 1, self.shape.n_hidden), self.static.config.dtype)
+        for t in range(ids.size):
+            self._learn(network, ids[t : t + 1], state.position + t)
+            hidden[t, 0] = network.lm.advance(-1, network.static_state()).hidden[: self.shape.n_hidden]
+        return hidden
+
+    def learnt(self, state: DynamicState) -> RecurrentLM:
+        """The network as it is at a state: a model of its own, which learns no more."""
+        return self._network_of(state).copy().lm
+
+    def warm_up(self) -> None:
+        """Compile what learning needs, or load it from Numba's cache."""
+        network = self._first()
+        self._learn(network, np.empty(0, np.int32), 0)
+        self._spare = network  # it has learnt nothing
+
+    # ---- how
+
+    def _learn(self, network: _Network, ids: np.ndarray, position: int, *, singly: bool = False, entropy: bool = False):
+        """Learn from ids (n,), the first of them word ``position`` + 1; their log probabilities, and entropies."""
+        log_prob, bits = np.empty(ids.size), np.empty(ids.size) if entropy else None
+        if singly:
+            for k in range(ids.size):
+                if bits is not None:
+                    p = network.distribution()
+                    bits[k] = entropy_bits(p[p > 0])
+                network.learn(ids[k : k + 1], self._rates, log_prob[k : k + 1])
+                self._check(log_prob[k : k + 1], position + k)
+        else:
+            network.learn(ids, self._rates, log_prob)
+            self._check(log_prob, position)
+        return log_prob, bits
+
+    def _check(self, log_prob: np.ndarray, position: int) -> None:
+        if not np.isfinite(log_prob).all():
+            word = position + int(np.flatnonzero(~np.isfinite(log_prob))[0]) + 1
+            raise CorpusError(f"dynamic evaluation diverged at word {word}: lower --dynamic ({self.alpha:g})")
+
+    def _network_of(self, state: DynamicState) -> _Network:
+        """The network at a state, to look at; where it was lent, another one that has read the same."""
+        if state._network is None:
+            read, at = [], state
+            while at._network is None and at._before is not None:
+                read.append(at)
+                at = at._before
+            network = self._first() if at._network is None else at._network.copy()
+            for then in reversed(read):
+                if then._ids is None:
+                    network.begin_text()
+                else:
+                    self._learn(network, then._ids, then.position - then._ids.size, singly=then._singly)
+            state._network = network
+        return state._network
+
+    def _borrow(self, state: DynamicState) -> _Network:
+        """The network at a state, to learn with: its own the first time, then copies."""
+        network = self._network_of(state)
+        if state._lent and state._before is not None:
+            return network.copy()
+        state._network, state._lent = None, True  # of a first state: a copy is as soon made of the static model
+        return network
+
+    def _first(self) -> _Network:
+        """A network that has read nothing."""
+        network, self._spare = self._spare, None
+        return network or _Network(self.static, self.shape, self.static.start().hidden)
 
 
 def is_recurrent(lm: LanguageModel) -> bool:

@@ -56,9 +56,7 @@ def _scorer(lm: RecurrentLM, options: Options) -> Callable[[np.ndarray], np.ndar
         from rnnlm.dynamic import DynamicLM
 
         # 0.4b: the default cutoff, whatever -gradient-cutoff says
-        dynamic = DynamicLM(lm, options.dynamic, options.beta)
-        dynamic.start()
-        return dynamic.learn
+        lm = DynamicLM(lm, options.dynamic, options.beta)
     state = lm.start()
 
     def log_probs(ids: np.ndarray) -> np.ndarray:

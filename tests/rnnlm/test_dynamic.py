@@ -7,6 +7,7 @@ from corpora.errors import CorpusError
 from corpora.evaluation.perplexity import evaluate
 from corpora.text.stream import encode
 from corpora.text.tokenizers import get_tokenizer
+from rnnlm.arrays import Weights
 from rnnlm.dynamic import DynamicLM
 from tests.reference.online import Online
 from tests.small_models import small_model, small_text
@@ -78,27 +79,136 @@ def test_the_model_that_is_given_stays_as_it_is():
     lm = small_model(direct=60)
     before = {name: np.array(values) for name, values in lm.params.items()}
     dynamic = DynamicLM(lm, 0.5)
-    dynamic.score_ids(small_text(50), dynamic.start())
+    _, state = dynamic.score_ids(small_text(50), dynamic.start())
+    learnt = dynamic.learnt(state)
     for name, values in before.items():
         assert np.array_equal(lm.params[name], values)
-        assert not np.array_equal(dynamic.model.params[name], values)
+        assert not np.array_equal(learnt.params[name], values)
 
 
-def test_what_was_learnt_stays_learnt_for_a_second_text():
+def test_what_was_learnt_stays_learnt_for_a_second_text_that_starts_with_it():
     lm, ids = small_model(), small_text(200)
     dynamic = DynamicLM(lm, 0.3)
-    first = dynamic.score_ids(ids, dynamic.start())[0].log10_prob.sum()
-    assert dynamic.score_ids(ids, dynamic.start())[0].log10_prob.sum() > first
+    first, state = dynamic.score_ids(ids, dynamic.start())
+    second, _ = dynamic.score_ids(ids, dynamic.start(state))
+    assert second.log10_prob.sum() > first.log10_prob.sum()
+    twin = twin_of(lm, alpha=0.3, bptt=0)
+    scores_of_twin(twin, ids)
+    twin.start_text()
+    np.testing.assert_allclose(second.log10_prob, scores_of_twin(twin, ids), rtol=1e-9)
 
 
-def test_a_text_is_read_once_and_in_order():
-    dynamic, ids = DynamicLM(small_model(), 0.1), small_text(20)
+# ---- the state is a value
+
+
+A, B, C = (small_text(n, seed=n, oov=True) for n in (33, 21, 17))
+
+
+def fresh_scores(lm, *parts, entropy=False):
+    """What a new model says of the last of ``parts``, which it reads one after another."""
+    dynamic = DynamicLM(lm, 0.3, 1e-3, 2.0, bptt=3, bptt_block=5)
+    state = dynamic.start()
+    for part in parts:
+        scored, state = dynamic.score_ids(part, state, entropy=entropy)
+    return scored.log10_prob.tobytes()
+
+
+@pytest.mark.parametrize("config", CONFIGURATIONS, ids=str)
+def test_a_state_that_is_used_again_is_what_it_was(config):
+    lm = small_model(**config)
+    dynamic = DynamicLM(lm, 0.3, 1e-3, 2.0, bptt=3, bptt_block=5)
+
+    def scores(part, state):
+        scored, after = dynamic.score_ids(part, state)
+        return scored.log10_prob.tobytes(), after
+
     start = dynamic.start()
-    _, state = dynamic.score_ids(ids, start)
-    assert state == 20
-    with pytest.raises(ValueError, match="at word 20, asked for 0"):
-        dynamic.score_ids(ids, start)
-    dynamic.score_ids(ids, state)
+    a, after_a = scores(A, start)
+    b, after_b = scores(B, start)
+    assert (a, b) == (fresh_scores(lm, A), fresh_scores(lm, B))
+    # on from both, in turns, and back to states in the middle, twice
+    for _ in range(2):
+        assert scores(B, after_a)[0] == fresh_scores(lm, A, B)
+        assert scores(C, after_b)[0] == fresh_scores(lm, B, C)
+    _, middle = scores(B, after_a)
+    _, end = scores(C, middle)
+    assert end.position == A.size + B.size + C.size
+    for part in (A, B, C):
+        assert scores(part, middle)[0] == fresh_scores(lm, A, B, part)
+        assert scores(part, start)[0] == fresh_scores(lm, part)
+    assert scores(A, end)[0] == fresh_scores(lm, A, B, C, A)
+
+
+def test_a_distribution_is_that_of_its_state_whatever_was_read_since():
+    dynamic = DynamicLM(small_model(), 0.3)
+    start = dynamic.start()
+    _, middle = dynamic.score_ids(A, start)
+    expected = [dynamic.distribution(state).tobytes() for state in (start, middle)]
+    _, end = dynamic.score_ids(B, middle)
+    assert [dynamic.distribution(state).tobytes() for state in (start, middle)] == expected
+    assert dynamic.distribution(end).tobytes() != expected[1]
+
+
+def test_words_that_were_learnt_one_by_one_are_read_again_one_by_one():
+    lm = small_model(classes=1)  # where a run of words differs from single ones in the last bit
+    dynamic = DynamicLM(lm, 0.3, 1e-3, 2.0, bptt=3, bptt_block=5)
+    _, middle = dynamic.score_ids(A, dynamic.start(), entropy=True)
+    for _ in range(3):
+        scored, _ = dynamic.score_ids(B, middle, entropy=True)
+        assert scored.log10_prob.tobytes() == fresh_scores(lm, A, B, entropy=True)
+
+
+def test_a_second_text_may_be_read_again():
+    dynamic = DynamicLM(small_model(), 0.3)
+    _, state = dynamic.score_ids(A, dynamic.start())
+    second = dynamic.start(state)
+    first, again = (dynamic.score_ids(B, second)[0].log10_prob.tobytes() for _ in range(2))
+    assert first == again
+    assert first == dynamic.score_ids(B, dynamic.start(state))[0].log10_prob.tobytes()
+
+
+def test_ids_that_change_afterwards_are_not_read_again():
+    lm, ids = small_model(), A.copy()
+    dynamic = DynamicLM(lm, 0.3, 1e-3, 2.0, bptt=3, bptt_block=5)
+    _, middle = dynamic.score_ids(ids, dynamic.start())
+    dynamic.score_ids(B, middle)
+    ids[:] = 1
+    assert dynamic.score_ids(B, middle)[0].log10_prob.tobytes() == fresh_scores(lm, A, B)
+
+
+def test_a_text_read_in_order_copies_no_network(monkeypatch):
+    dynamic = DynamicLM(small_model(), 0.3)
+    monkeypatch.setattr(Weights, "copy", lambda weights: pytest.fail("a copy of the weights"))
+    dynamic.warm_up()
+    state = dynamic.start()
+    for part in (A, B, C):
+        dynamic.distribution(state)
+        _, state = dynamic.score_ids(part, state, entropy=True)
+    dynamic.score_with_distributions(A, dynamic.start(state))
+
+
+def test_a_long_text_word_by_word_leaves_nothing_that_cannot_be_freed():
+    dynamic = DynamicLM(small_model(), 0.01)
+    state, word = dynamic.start(), np.array([1], np.int32)
+    for _ in range(100_000):
+        _, _, state = dynamic.log_probs(word, state)
+    assert state.position == 100_000
+    del state  # a chain of as many states: no recursion
+
+
+def test_hidden_states_are_those_of_the_twin_after_each_word():
+    lm = small_model()
+    dynamic, ids = DynamicLM(lm, 0.3, 1e-3, 2.0, bptt=0), small_text(30)
+    twin = twin_of(lm, alpha=0.3, beta=1e-3, cutoff=2.0, bptt=0)
+    start = dynamic.start()
+    found = dynamic.hidden_states(ids, start)
+    assert found.shape == (30, 1, 5)
+    for t, word in enumerate(ids):
+        twin.learn(int(word))
+        expected = twin.f(twin.p["U"][twin.last_word] + twin.state @ twin.p["W"])
+        np.testing.assert_allclose(found[t, 0], expected, rtol=1e-10)
+    expected = scores_of_twin(twin_of(lm, alpha=0.3, beta=1e-3, cutoff=2.0, bptt=0), ids)
+    np.testing.assert_allclose(dynamic.score_ids(ids, start)[0].log10_prob, expected, rtol=1e-11)
 
 
 def test_words_are_scored_as_their_ids():
