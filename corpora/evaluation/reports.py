@@ -9,7 +9,7 @@ counts, empty (null) for a word that is skipped and -inf (null) for a zero proba
 tells the length of the n-gram that it found (0: none, an OOV of a model without ``<unk>``) adds the column ``order``, a
 mixture one for each of its n-gram models: ``order_1``, ``order_2``, ...
 Sentence ends are rows of their own, ``</s>``.  Sentences and positions are numbered from 1.
-How bytes that are not UTF-8 and missing values are written: ``corpora.evaluation.rows``.
+How bytes that are not UTF-8 and missing values are written: ``corpora.evaluation.table_writer``.
 
 SRILM's layouts differ from SRILM's output only where it says something else: an empty line of the
 text is a sentence here; the note on the n-gram that was found, ``[2gram]``, stands only with models
@@ -28,7 +28,7 @@ import numpy as np
 
 from corpora.evaluation.language_model import Scored
 from corpora.evaluation.perplexity import SUMMARY_KEYS, Block, Tally
-from corpora.evaluation.rows import CHUNK, RowWriter, WordPositions, number_cells
+from corpora.evaluation.table_writer import CHUNK, TableWriter, WordPositions, number_cells
 from corpora.text.vocab import EOS, UNK, Vocab
 
 REPORTS = ("summary", "sentence", "word")
@@ -271,16 +271,16 @@ class SentenceTable(_Sentences):
 
     def __init__(self, sink, vocab, form: str):
         super().__init__(sink, vocab, summary_tsv)
-        self.rows = RowWriter(sink, SENTENCE_COLUMNS, form)
+        self.writer = TableWriter(sink, SENTENCE_COLUMNS, form)
         self._sentences = 0
 
     def write_sentences(self, block: Block, tally: Tally) -> None:
         numbers = self._sentences + 1 + np.arange(len(tally.words))
         self._sentences += len(numbers)
-        self.rows.write(numbers, *(getattr(tally, name) for name in list(SENTENCE_COLUMNS)[1:]))
+        self.writer.write(numbers, *(getattr(tally, name) for name in list(SENTENCE_COLUMNS)[1:]))
 
     def write_totals(self, tally: Tally) -> None:
-        self.rows.close()
+        self.writer.close()
 
 
 class WordTable(Report):
@@ -289,24 +289,24 @@ class WordTable(Report):
     def __init__(self, sink, vocab, form: str):
         super().__init__(sink, vocab, summary_tsv)
         self.form, self.names = form, [*vocab.words, UNK]
-        self.rows: RowWriter | None = None  # the first block says whether there are orders
+        self.writer: TableWriter | None = None  # the first block says whether there are orders
         self._positions = WordPositions()
 
     def block(self, block: Block) -> None:
         orders = _orders(block.scored.order)
-        if self.rows is None:
+        if self.writer is None:
             self._begin(orders)
         log10_prob = np.where(block.left_out & block.by_policy, np.nan, block.log10_prob)
         numbers = self._positions.number(len(block), block.ends)
-        self.rows.write(*numbers, block.ids, block.scored.oov.astype(np.int8), log10_prob, *orders.values())
+        self.writer.write(*numbers, block.ids, block.scored.oov.astype(np.int8), log10_prob, *orders.values())
 
     def _begin(self, orders: dict[str, np.ndarray]) -> None:
-        self.rows = RowWriter(self.sink, WORD_COLUMNS | dict.fromkeys(orders, b"%d"), self.form, self.names)
+        self.writer = TableWriter(self.sink, WORD_COLUMNS | dict.fromkeys(orders, b"%d"), self.form, self.names)
 
     def finish(self, tally: Tally) -> None:
-        if self.rows is None:
+        if self.writer is None:
             self._begin({})
-        self.rows.close()
+        self.writer.close()
 
 
 def _orders(order: np.ndarray | None) -> dict[str, np.ndarray]:

@@ -41,7 +41,7 @@ import numpy as np
 
 from corpora.evaluation.language_model import LanguageModel
 from corpora.evaluation.perplexity import BLOCK, FLOOR, Block, check_policy, score_blocks
-from corpora.evaluation.rows import RowWriter, WordPositions
+from corpora.evaluation.table_writer import TableWriter, WordPositions
 from corpora.text.vocab import UNK
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ def surprisal_table(
             on_block(blocks[0])
     if waiting is not None:
         table.write(waiting, None)
-    table.rows.close()
+    table.writer.close()
 
 
 class _Table:
     def __init__(self, sink, columns, form, words, sentence_ends):
-        self.rows = RowWriter(sink, columns, form, words)
+        self.writer = TableWriter(sink, columns, form, words)
         self.positions = WordPositions()
         self.sentence_ends = sentence_ends
 
@@ -138,7 +138,7 @@ class _Table:
         if not self.sentence_ends:
             words = first.ids != 0
             columns = [column[words] for column in columns]
-        self.rows.write(*columns)
+        self.writer.write(*columns)
 
 
 def measures(block: Block, following: Block | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -241,13 +241,14 @@ def _check_smoothing(context, o: dict) -> None:
 
 def discount_table(orders: list[dict]) -> str:
     """What is known of each order, for reading: n-grams of the model, counts of counts and discounts."""
-    rows = [("order", "n-grams", *(f"n{k}" for k in range(1, 5)), "discounts")]
+    from corpora.command.text_table import aligned
+
+    rows = []
     for found in orders:
         discounts = "  ".join(f"{name} {value:.7g}" for name, value in found["discounts"].items())
         rows.append(tuple(map(str, (found["order"], found["n_ngrams"], *found["counts_of_counts"][:4], discounts))))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    numbers = ("  ".join(f"{cell:>{n}}" for cell, n in zip(row[:-1], widths, strict=True)) for row in rows)
-    return "\n".join(f"{line}  {row[-1]}".rstrip() for line, row in zip(numbers, rows, strict=True))
+    header = ("order", "n-grams", "n1", "n2", "n3", "n4", "discounts")
+    return "\n".join(aligned(header, rows, left=["discounts"]))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from corpora.evaluation.rows import RowWriter, WordPositions
+from corpora.evaluation.table_writer import TableWriter, WordPositions
 from corpora.text.vocab import UNK, Vocab
 from rnnlm.mixtures.compare import Comparison, Pair, Part, Words
 
@@ -134,7 +134,7 @@ def write_sentences(comparison: Comparison, sink: BinaryIO, form: str = "tsv") -
     names = comparison.models
     columns = {"sentence": b"%d", "words": b"%d"}
     columns |= {f"bits_{name}": b"%.6f" for name in names} | {f"gain_{name}": b"%.6f" for name in names[1:]}
-    rows = RowWriter(sink, columns, form)
+    rows = TableWriter(sink, columns, form)
     bits = -comparison.sentence_log10_prob * _LOG2_10 + 0.0
     numbers = np.arange(1, len(bits) + 1)
     rows.write(numbers, comparison.sentence_words, *bits.T, *(bits[:, :1] - bits[:, 1:]).T)
@@ -148,7 +148,7 @@ class WordDifferences:
         """``vocab``: the text's own."""
         columns: dict[str, bytes | None] = {"sentence": b"%d", "position": b"%d", "word": None}
         columns |= {f"log10_prob_{name}": b"%.9g" for name in names} | {f"gain_{name}": b"%.6f" for name in names[1:]}
-        self.rows = RowWriter(sink, columns, form, [*vocab.words, UNK])
+        self.writer = TableWriter(sink, columns, form, [*vocab.words, UNK])
         self._positions = WordPositions()
 
     def write(self, words: Words) -> None:
@@ -156,8 +156,8 @@ class WordDifferences:
         numbers = self._positions.number(len(words.ids), words.ends)
         log10_prob = np.where(words.counted[:, None], words.log10_prob, np.nan)
         gains = (log10_prob[:, 1:] - log10_prob[:, :1]) * _LOG2_10 + 0.0
-        self.rows.write(*numbers, words.ids, *log10_prob.T, *gains.T)
+        self.writer.write(*numbers, words.ids, *log10_prob.T, *gains.T)
 
     def close(self) -> None:
         """Write what a table without rows has."""
-        self.rows.close()
+        self.writer.close()

@@ -9,7 +9,7 @@ import click
 
 from corpora.command import options
 from corpora.command.options import note, print_text
-from w2v.cli.tables import print_table, text_of
+from corpora.command.text_table import print_table, text_of
 
 
 @click.command(short_help="The words whose vectors moved most from one file to another.")

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from corpora.command.options import note, print_text
+from corpora.command.text_table import print_table, text_of
 from corpora.errors import CorpusError
 from corpora.text.inputs import LONGEST, STDIN, UTF8_BOM, too_long
-from w2v.cli.tables import print_table, text_of
 
 _CHUNK = 1 << 16  # bytes
 END = b"EXIT"  # as the original tools have it

@@ -9,8 +9,8 @@ import click
 
 from corpora.command import options
 from corpora.command.options import note, print_text
+from corpora.command.text_table import print_table, text_of
 from corpora.errors import CorpusError
-from w2v.cli.tables import print_table, text_of
 
 
 @click.command(short_help="The share of analogies that vectors solve.")

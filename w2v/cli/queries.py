@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from corpora.command import options
+from corpora.command.text_table import text_of
 from corpora.errors import FormatError
 from w2v.cli.asking import Answers, queries
-from w2v.cli.tables import text_of
 
 if TYPE_CHECKING:
     import numpy as np

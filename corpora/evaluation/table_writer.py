@@ -34,7 +34,7 @@ def number_cells(
     return cells
 
 
-class RowWriter:
+class TableWriter:
     """Rows of named columns, written to a binary file.
 
     ``columns``: name to the %-format of its numbers, or None for a column of words, which are given

@@ -1,4 +1,4 @@
-"""Tables for readers: columns that stay aligned whatever the script of their words."""
+"""Tables for readers of a terminal: columns that stay aligned whatever the script of their words."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ from collections.abc import Sequence
 from corpora.command.options import print_text
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> None:
-    """Print rows under a header, columns apart by two spaces; those named in ``left`` to the left, others to the right.
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> list[str]:
+    """Lines of rows under a header, columns apart by two spaces; those of ``left`` to the left, others to the right.
 
     Nothing is cut or wrapped.  Where no cell is empty or has spaces, programs can take the columns apart, too.
     """
-    lines = [list(header), *rows]
-    sizes = [max(width(line[column]) for line in lines) for column in range(len(header))]
-    for line in lines:
+    table = [header, *rows]
+    sizes = [max(map(width, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for row in table:
         cells = [
             cell + " " * (size - width(cell)) if name in left else " " * (size - width(cell)) + cell
-            for name, size, cell in zip(header, sizes, line, strict=True)
+            for name, size, cell in zip(header, sizes, row, strict=True)
         ]
-        print_text("  ".join(cells).rstrip())
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str]) -> None:
+    """Print what ``aligned`` makes of a header and rows."""
+    for line in aligned(header, rows, left):
+        print_text(line)
 
 
 def width(text: str) -> int:
