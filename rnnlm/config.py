@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from corpora.jobs.record import Record, require
+from corpora.settings import check, setting
 
 CELLS = ("elman",)
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
@@ -41,6 +41,9 @@ BEGINNINGS = {
 }
 
 
+_ALPHAS = ", ".join(f"{name} {begin.alpha:g}" for name, begin in BEGINNINGS.items() if name != "logistic")
+
+
 def default_alpha(activation: str, hidden: int) -> float:
     """The learning rate to begin with; of other than logistic units, more than 100 have less each."""
     alpha = BEGINNINGS[activation].alpha
@@ -56,30 +59,30 @@ class ModelConfig(Record):
     its number of context words plus one.  ``independent``: the state is reset after every sentence.
     """
 
-    hidden: int = 100
-    cell: str = "elman"
-    activation: str = "logistic"
-    classes: int = 100
-    old_classes: bool = False
-    compression: int = 0
-    direct: int = 0
-    direct_order: int = 3
-    independent: bool = False
-    dtype: str = "float32"
+    hidden: int = setting(100, "Hidden units.", low=1, allowed="at least 1 unit is needed", metavar="H")
+    cell: str = setting("elman", choices=CELLS)
+    activation: str = setting("logistic", "Of the hidden units.", choices=ACTIVATIONS)
+    classes: int = setting(
+        100, "Word classes of the output layer; 1: softmax over all words.",
+        low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",
+    )  # fmt: skip
+    old_classes: bool = setting(False, "Classes of equal frequency, not of equal square root of it.")
+    compression: int = setting(
+        0, "Units of a layer between hidden and output; 0: none.", low=0, allowed="0 (none) or a size", metavar="P"
+    )
+    direct: int = setting(
+        0, "Direct connections (maximum entropy): millions of hashed n-gram weights; 0: none.",
+        low=0, allowed="0 (none) or a number of weights", metavar="MILLIONS", unit=1_000_000,
+    )  # fmt: skip
+    direct_order: int = setting(
+        3, "Longest n-gram of the direct connections.", low=1, high=MAX_DIRECT_ORDER, metavar="N"
+    )
+    independent: bool = setting(False, "Begin every sentence anew: nothing is carried over.")
+    dtype: str = setting("float32", "The numbers to compute with.", choices=DTYPES)
 
     def __post_init__(self):
-        require(self.hidden >= 1, f"--hidden {self.hidden}: at least 1 unit is needed")
-        require(self.cell in CELLS, f"cell {self.cell}: one of {', '.join(CELLS)}")
-        require(self.activation in ACTIVATIONS, f"--activation {self.activation}: one of {', '.join(ACTIVATIONS)}")
-        require(self.classes >= 1, f"--class {self.classes}: at least 1 (1 is the full softmax)")
-        require(self.compression >= 0, f"--compression {self.compression}: 0 (none) or a size")
-        require(self.direct >= 0, f"--direct {self.direct}: 0 (none) or a number of weights")
-        require(self.direct % 2 == 0, f"--direct {self.direct}: an even number (one half for classes, one for words)")
-        require(
-            1 <= self.direct_order <= MAX_DIRECT_ORDER,
-            f"--direct-order {self.direct_order}: 1 to {MAX_DIRECT_ORDER}",
-        )
-        require(self.dtype in DTYPES, f"--dtype {self.dtype}: one of {', '.join(DTYPES)}")
+        check(self)
+        require(self.direct % 2 == 0, f"`direct` {self.direct}: an even number (one half for classes, one for words)")
 
 
 def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
@@ -106,30 +109,39 @@ class TrainConfig(Record):
     ``compatible``: everything that changes a digit is done as rnnlm 0.4b does it (docs/compatibility.md).
     """
 
-    alpha: float = 0.1
-    beta: float = 1e-7
-    bptt: int = 4
-    bptt_block: int = 10
-    gradient_cutoff: float = 15.0
-    min_improvement: float = 1.003
-    max_epochs: int = 100
-    initialisation: str = "mikolov"
-    scale: float = 1.0
-    seed: int = 1
-    compatible: bool = False
+    alpha: float = setting(
+        0.1, f"Starting learning rate.  [default: 0.1; {_ALPHAS}, these times 100 / H where H is larger]",
+        low=0, above=True, metavar="X",
+    )  # fmt: skip
+    beta: float = setting(1e-7, "L2 regularisation.", low=0, metavar="X")
+    bptt: int = setting(
+        4, "Steps that errors go back through time, beyond the block; 0: no BPTT.",
+        low=0, allowed="0 (none) or a number of steps", metavar="N",
+    )  # fmt: skip
+    bptt_block: int = setting(
+        10, "Words between two updates of the recurrent weights.", low=1, allowed="at least 1 word", metavar="N"
+    )
+    gradient_cutoff: float = setting(
+        15.0, "Errors are clipped to it; 0: off.", low=0, allowed="0 (off) or above", metavar="X"
+    )
+    min_improvement: float = setting(
+        1.003, "Factor by which an epoch must improve the validation log probability; from the first that does not, "
+        "alpha is halved at every epoch, and the next that does not is the last.",
+        metavar="X",
+    )  # fmt: skip
+    max_epochs: int = setting(
+        100, "At most N epochs.", low=1, allowed="at least 1 epoch", metavar="N", option="--max-iter"
+    )
+    initialisation: str = setting(
+        "mikolov", "How the initial weights are drawn; mikolov: to fit the activation.",
+        choices=INITIALISATIONS, option="--init",
+    )  # fmt: skip
+    scale: float = setting(1.0, "Factor of the initial weights.", low=0, above=True, metavar="X", option="--init-scale")
+    seed: int = setting(1, low=0, old="-rand-seed")
+    compatible: bool = setting(
+        False, "As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
+        "`dtype` float64 also its order of every operation.",
+    )  # fmt: skip
 
     def __post_init__(self):
-        for name in ("alpha", "beta", "gradient_cutoff", "min_improvement", "scale"):
-            require(math.isfinite(getattr(self, name)), f"--{name.replace('_', '-')}: not a finite number")
-        require(self.alpha > 0, f"--alpha {self.alpha}: above 0")
-        require(self.beta >= 0, f"--beta {self.beta}: 0 or above")
-        require(self.bptt >= 0, f"--bptt {self.bptt}: 0 (none) or a number of steps")
-        require(self.bptt_block >= 1, f"--bptt-block {self.bptt_block}: at least 1 word")
-        require(self.gradient_cutoff >= 0, f"--gradient-cutoff {self.gradient_cutoff}: 0 (off) or above")
-        require(self.max_epochs >= 1, f"--max-iter {self.max_epochs}: at least 1 epoch")
-        require(self.scale > 0, f"--init-scale {self.scale}: above 0")
-        require(self.seed >= 0, f"--seed {self.seed}: 0 or above")
-        require(
-            self.initialisation in INITIALISATIONS,
-            f"--init {self.initialisation}: one of {', '.join(INITIALISATIONS)}",
-        )
+        check(self)

@@ -104,7 +104,7 @@ def hold_out(stream: TokenStream, share: float, seed: int, tmp: str | None = Non
     n = max(1, round(share * n_sentences))
     if n >= n_sentences:
         few = "1 sentence is" if n_sentences == 1 else f"{n_sentences} sentences are"
-        raise CorpusError(f"{few} too few to hold some out for validation; give --valid")
+        raise CorpusError(f"{few} too few to hold some out for validation; give `valid`")
     chosen = np.zeros(n_sentences, bool)
     chosen[np.random.default_rng(seed).choice(n_sentences, n, replace=False)] = True
     kept, held = Spool(tmp, at_most=stream.n_tokens), Spool(tmp, at_most=stream.n_tokens)
@@ -164,7 +164,7 @@ def _require_words(vocab: Vocab, paths: Sequence[str], options: VocabOptions) ->
         return
     texts = ", ".join(paths)
     if options.file:
-        raise CorpusError(f"{options.file}: none of its words is in the training text ({texts}); give another --vocab")
+        raise CorpusError(f"{options.file}: none of its words is in the training text ({texts}); give another `vocab`")
     raise CorpusError(f"{texts}: no words to train on")
 
 

@@ -98,7 +98,7 @@ class DynamicLM(LanguageModel):
         bptt_block: int | None = None,
     ):
         if not (math.isfinite(alpha) and alpha > 0):
-            raise CorpusError(f"--dynamic {alpha:g}: a learning rate above 0")
+            raise CorpusError(f"`dynamic` {alpha:g}: a learning rate above 0")
         self.vocab, self.tokenizer = lm.vocab, lm.tokenizer
         self.alpha, self.beta, self.cutoff = alpha, beta, cutoff
         self.static = lm
@@ -190,7 +190,7 @@ class DynamicLM(LanguageModel):
     def _check(self, log_prob: np.ndarray, position: int) -> None:
         if not np.isfinite(log_prob).all():
             word = position + int(np.flatnonzero(~np.isfinite(log_prob))[0]) + 1
-            raise CorpusError(f"dynamic evaluation diverged at word {word}: lower --dynamic ({self.alpha:g})")
+            raise CorpusError(f"dynamic evaluation diverged at word {word}: lower `dynamic` ({self.alpha:g})")
 
     def _network_of(self, state: DynamicState) -> _Network:
         """The network at a state, to look at; where it was lent, another one that has read the same."""

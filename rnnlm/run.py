@@ -30,6 +30,7 @@ from corpora.jobs.progress import bar
 from corpora.jobs.record import made_of, require_types
 from corpora.jobs.resumable import Claim, checkpoint_of
 from corpora.jobs.system import available_memory, polite_interrupt, readable_size, resident_memory
+from corpora.settings import require_same
 from rnnlm.arrays import Shape, State
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
@@ -42,8 +43,6 @@ OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system d
 KERNELS = 30 << 20  # bytes: those of training are loaded later
 SNAPSHOT_WORDS = 40
 TIMES = ("seconds", "words_per_second")  # of an epoch's report
-# where an option is not called as its setting
-OPTIONS = {"classes": "class", "max_epochs": "max-iter", "initialisation": "init", "scale": "init-scale"}
 
 
 def check_outputs(
@@ -149,7 +148,7 @@ class Run:
         if free is not None and more > free:
             raise CorpusError(
                 f"training needs about {readable_size(more)} more of memory ({figure}), "
-                f"{readable_size(free)} are free: lower --hidden, --direct or --max-vocab"
+                f"{readable_size(free)} are free: lower `hidden`, `direct` or `max_vocab`"
             )
         self.say(f"memory: about {readable_size(more + (ids + OVERHEAD if held is None else held))} ({figure})")
 
@@ -158,7 +157,7 @@ class Run:
         n_words = len(self.texts.vocab)
         if config.classes > n_words:
             raise CorpusError(
-                f"--class {config.classes}: more classes than the {n_words} words of the vocabulary; "
+                f"`classes` {config.classes}: more classes than the {n_words} words of the vocabulary; "
                 "lower it (1: softmax over all words)"
             )
         if train.compatible:
@@ -219,7 +218,7 @@ class Run:
             finding = "another model" if os.path.exists(self.output) else "missing"
             raise CorpusError(
                 f"{self.output}: {finding}, where {self.checkpoint} needs the best epoch of its run: "
-                "bring it back, or --force to start over"
+                "bring it back, or `force` to start over"
             )
         if best is None:
             return checkpoint
@@ -231,23 +230,17 @@ class Run:
         model, extra, meta = native.load_checkpoint(path)
         theirs, ours = meta.get("fingerprint"), self._fingerprint
         if theirs is None:
-            raise FormatError(path, None, "not a checkpoint of rnnlm train; --force replaces it")
+            raise FormatError(path, None, "not a checkpoint of rnnlm train; `force` replaces it")
         try:
             require_types(theirs, {"model": dict | None, "training": dict | None})
         except ValueError as error:
             raise _unusable(path, error) from error
-        for part in ("model", "training"):
-            for name, value in ours[part].items():
-                old = (theirs.get(part) or {}).get(name)
-                if old != value:
-                    raise CorpusError(
-                        f"{path}: of a run with another --{_option(name)} ({_value(name, old)}, "
-                        f"now {_value(name, value)}): give the same options to go on, or --force to start over"
-                    )
+        for part, config in (("model", ModelConfig), ("training", TrainConfig)):
+            require_same(path, config, ours[part], theirs.get(part) or {})
         if theirs != ours:
             raise CorpusError(
                 f"{path}: of a run on other texts, or with another vocabulary: "
-                "give the same texts and options to go on, or --force to start over"
+                "give the same texts and options to go on, or `force` to start over"
             )
         state = State.create(
             Shape.of(model.config, model.class_start, self.train_config.bptt, self.train_config.bptt_block),
@@ -395,7 +388,7 @@ class Run:
                 is_between = trainer.progress.position == 0 and trainer.model.history
                 epoch = trainer.model.history[-1]["epoch"] if is_between else trainer.progress.epoch
                 place = f"epoch {epoch} (NaN or infinity in {name})"
-                raise Diverged(f"training diverged in {place}: lower --alpha ({config.alpha:g})")
+                raise Diverged(f"training diverged in {place}: lower `alpha` ({config.alpha:g})")
         best = trainer.progress.best_log10_prob
         trainer.model.training = {
             "tokenizer": self.tokenizer,
@@ -434,7 +427,7 @@ class Run:
             self.say(
                 f"Warning: {self.output}: its perplexity on the validation text, {10 ** (-best / known.size):.2f}, "
                 f"is worse than that of the words' frequencies alone, {10**unigram:.2f}: "
-                f"lower --alpha ({self.train_config.alpha:g})"
+                f"lower `alpha` ({self.train_config.alpha:g})"
             )
 
     def _recall(self) -> None:
@@ -464,13 +457,5 @@ class Run:
 
 
 def _unusable(path: str, error: ValueError) -> FormatError:
-    reason = f"damaged, or of another version of rnnlm train ({shown(str(error), 100)}): --force starts over"
+    reason = f"damaged, or of another version of rnnlm train ({shown(str(error), 100)}): `force` starts over"
     return FormatError(path, None, reason)
-
-
-def _option(name: str) -> str:
-    return OPTIONS.get(name, name.replace("_", "-"))
-
-
-def _value(name: str, value: object) -> object:
-    return f"{value / 1e6:g}" if name == "direct" and isinstance(value, int) else value

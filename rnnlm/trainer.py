@@ -173,7 +173,7 @@ class Trainer:
         if not math.isfinite(total):
             raise Diverged(
                 f"training diverged in epoch {self.progress.epoch} near word {self.progress.position}: "
-                f"lower --alpha ({self.config.alpha:g}) or --gradient-cutoff ({self.config.gradient_cutoff:g})"
+                f"lower `alpha` ({self.config.alpha:g}) or `gradient_cutoff` ({self.config.gradient_cutoff:g})"
             )
         self.progress.log_prob += total
         self.progress.scored += int(np.count_nonzero(ids >= 0))
@@ -216,12 +216,12 @@ class Trainer:
             with self.validating():
                 log10_prob, n, state = self.validate()
             if not math.isfinite(log10_prob):
-                raise Diverged(f"training diverged in epoch {progress.epoch}: lower --alpha ({config.alpha:g})")
+                raise Diverged(f"training diverged in epoch {progress.epoch}: lower `alpha` ({config.alpha:g})")
             valid_entropy = -log10_prob / math.log10(2) / max(1, n)
             if valid_entropy >= _NO_PERPLEXITY:
                 finding = f"the validation text has {valid_entropy:.4g} bits a word"
                 raise Diverged(
-                    f"training diverged in epoch {progress.epoch} ({finding}): lower --alpha ({config.alpha:g})"
+                    f"training diverged in epoch {progress.epoch} ({finding}): lower `alpha` ({config.alpha:g})"
                 )
             kept = log10_prob >= (progress.last_log10_prob if config.compatible else progress.best_log10_prob)
             if kept:

@@ -128,8 +128,31 @@ def is_command(module: str) -> bool:
 
 @every_module
 def test_only_the_command_line_knows_click(module):
-    if not is_command(module) and MODULES[module].name != "options.py":
+    if not is_command(module) and not module.startswith("corpora.command."):
         assert "click" not in {name.split(".")[0] for name in imports(module)}
+
+
+SPELLED_AS_OPTION = re.compile(r"(?<![\w-])--[a-z]")
+OF_OTHER_PROGRAMS = {"compile-lm --text=yes", "rnnlm ppl --report word"}  # whole commands, as one would type them
+
+
+@every_module
+def test_messages_of_the_library_name_settings_and_do_not_spell_options(module):
+    """A command replaces `max_epochs` by --max-iter, the old command line by -max-iter."""
+    if is_command(module) or {"command", "legacy"} & set(module.split(".")):
+        return
+    tree = tree_of(module)
+    documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    declared = {
+        id(keyword.value) for node in ast.walk(tree) if isinstance(node, ast.Call)
+        for keyword in node.keywords if keyword.arg == "option"
+    }  # fmt: skip
+    texts = [
+        node.value for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents | declared
+    ]  # fmt: skip
+    found = [text for text in texts if SPELLED_AS_OPTION.search(text)]
+    assert not [text for text in found if not any(known in text for known in OF_OTHER_PROGRAMS)]
 
 
 @every_module

@@ -89,10 +89,10 @@ def _shared(a: WordVectors, b: WordVectors, min_count: int, restrict: int | None
     if min_count > 1:
         for name, vectors in (("first", a), ("second", b)):
             if not vectors.counts.any():
-                raise CorpusError(f"--min-count {min_count}: the {name} file does not say how often its words occurred")
+                raise CorpusError(f"`min_count` {min_count}: the {name} file does not say how often its words occurred")
         good &= (a.counts[ids_a] >= min_count) & (b.counts[ids_b] >= min_count)
     if not good.any():
-        raise CorpusError("no word of both files is left; allow more with --min-count and --restrict")
+        raise CorpusError("no word of both files is left; allow more with `min_count` and `restrict`")
     return ids_a[good], ids_b[good]
 
 

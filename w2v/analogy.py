@@ -41,7 +41,7 @@ def analogies(
 def check_method(method: str) -> None:
     """ValueError for a method that is not of ``METHODS``."""
     if method not in METHODS:
-        raise ValueError(f"--method {method}: one of {', '.join(METHODS)}")
+        raise ValueError(f"`method` {method}: one of {', '.join(METHODS)}")
 
 
 def multiplied(cosines: np.ndarray) -> np.ndarray:

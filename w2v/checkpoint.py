@@ -17,6 +17,7 @@ from corpora.errors import CorpusError, FormatError
 from corpora.files.checks import shown
 from corpora.jobs.record import Record, made_of, require, require_types
 from corpora.jobs.resumable import output_of
+from corpora.settings import require_same
 from corpora.text.inputs import STDIN
 from corpora.text.tokenizers import from_spec
 from corpora.text.vocab import Vocab, WordList
@@ -25,9 +26,8 @@ from w2v.config import TrainConfig
 from w2v.model import WordVectors
 
 KEY = "checkpoint"  # in the file's metadata of training; only checkpoints have it
-# what must be the same for a run to be gone on with, and the option for it where it is not called the same
+# what must be the same for a run to be gone on with, beside the configuration
 FIXED = ("tokenizer", "vocab", "min_count", "max_vocab", "init", "grow_vocab")
-OPTIONS = {"iterations": "iter", "architecture": "cbow or --skipgram"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Settings(Record):
     threads: int | None = None
 
 
-def unusable(path: str, error: Exception, remedy: str = "--force starts over") -> FormatError:
+def unusable(path: str, error: Exception, remedy: str = "`force` starts over") -> FormatError:
     """A checkpoint whose content does not fit this program: damaged, or of another version."""
     found = shown(error.reason if isinstance(error, FormatError) else str(error), 100)
     return FormatError(path, None, f"damaged, or of another version of w2v train ({found}): {remedy}")
@@ -104,7 +104,7 @@ class Checkpoint:
         vectors = io.load(path)
         kept = vectors.training.get(KEY)
         if kept is None:
-            raise FormatError(path, None, "not a checkpoint of w2v train; --force replaces it")
+            raise FormatError(path, None, "not a checkpoint of w2v train; `force` replaces it")
         from w2v.trainer import Progress  # which takes time to load
 
         try:
@@ -133,13 +133,7 @@ class Checkpoint:
         ours, theirs = config.to_dict(), self.config.to_dict()
         for name in FIXED:
             ours[name], theirs[name] = getattr(settings, name), getattr(self.settings, name)
-        for name, value in ours.items():
-            if value != theirs[name]:
-                option = OPTIONS.get(name, name.replace("_", "-"))
-                raise CorpusError(
-                    f"{self.path}: of a run with another --{option} ({theirs[name]}, now {value}): "
-                    "give the same options to go on, or --force to start over"
-                )
+        require_same(self.path, TrainConfig, ours, theirs)
 
     def is_of(self, ids: np.ndarray) -> bool:
         """Whether this is the text of the run, encoded with its words."""
@@ -148,5 +142,5 @@ class Checkpoint:
     def require_same_text(self, ids: np.ndarray) -> None:
         if not self.is_of(ids):
             raise CorpusError(
-                f"{self.path}: of a run on another text: give the same text to go on, or --force to start over"
+                f"{self.path}: of a run on another text: give the same text to go on, or `force` to start over"
             )

@@ -70,14 +70,14 @@ def cluster(
     Raises ValueError where k is not between 1 and V.
     """
     if method not in METHODS:
-        raise ValueError(f"--method {method}: one of {', '.join(METHODS)}")
+        raise ValueError(f"`method` {method}: one of {', '.join(METHODS)}")
     if k < 1:
         raise ValueError(f"-k {k}: at least 1 class")
     if k > len(vectors):
         raise ValueError(f"-k {k}: more classes than words ({len(vectors)})")
     iterations = ITERATIONS[method] if iterations is None else iterations
     if iterations < 1:
-        raise ValueError(f"--iterations {iterations}: at least 1")
+        raise ValueError(f"`iterations` {iterations}: at least 1")
     work = _Work(vectors, k, progress)
     if method == "word2vec":
         return work.as_word2vec(iterations)

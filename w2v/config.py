@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from corpora.jobs.record import Record, require
+from corpora.settings import check, setting
 
 ARCHITECTURES = ("cbow", "skipgram")
 NEGATIVES = ("shared", "exact")
@@ -29,38 +29,44 @@ class TrainConfig(Record):
     ``alpha`` None: 0.025 for skip-gram, 0.05 for CBOW ("corrected": times the mean number of context words).
     """
 
-    architecture: str = "cbow"
-    size: int = 100
-    window: int = 5
-    sample: float = 1e-3
-    hs: bool = False
-    negative: int = 5
-    negatives: str = "shared"
-    ns_exponent: float = 0.75
-    cbow_update: str = "original"
-    fixed_window: bool = False
-    iterations: int = 5
-    alpha: float | None = None
-    seed: int = 1
-    deterministic: bool = False
-    dtype: str = "float32"
+    architecture: str = "cbow"  # one option for each
+    size: int = setting(100, "Numbers in a vector.", low=1, high=MAX_SIZE, metavar="D")
+    window: int = setting(
+        5, "At most N words to each side are the context; how many is drawn for each word.",
+        low=1, high=MAX_WINDOW, allowed=f"1 to {MAX_WINDOW} words to each side", metavar="N",
+    )  # fmt: skip
+    sample: float = setting(
+        1e-3, "Words with a larger share of the text are left out at random; 0: none is.",
+        low=0, high=1, allowed="0 (no subsampling) to 1", metavar="X", form="g",
+    )  # fmt: skip
+    hs: bool = setting(False, "Hierarchical softmax, beside negative sampling unless that is `negative` 0.")
+    negative: int = setting(
+        5, "Negative sampling: words drawn for each example; 0: off.",
+        low=0, high=1000, allowed="0 (none) to 1000 drawn words", metavar="N",
+    )  # fmt: skip
+    negatives: str = setting(
+        "shared", "Draw them for each example (exact, as word2vec.c), or let several share them.", choices=NEGATIVES
+    )
+    ns_exponent: float = setting(0.75, "Draw them by their counts to this power.", metavar="X")
+    cbow_update: str = setting(
+        "original", "CBOW: each context word gets the whole error, or (corrected) its share of it.",
+        choices=CBOW_UPDATES, allowed=", ".join(CBOW_UPDATES),
+    )  # fmt: skip
+    fixed_window: bool = setting(False, "Always N words to each side.")
+    iterations: int = setting(5, "Epochs: passes over the text.", low=1, metavar="N", option="--iter")
+    alpha: float | None = setting(
+        None, "Starting learning rate.  [default: 0.05 for CBOW, 0.025 for skip-gram; with `cbow_update` corrected "
+        "0.05 times the mean number of context words]",
+        low=0, above=True, metavar="X",
+    )  # fmt: skip
+    seed: int = setting(1, low=0)
+    deterministic: bool = setting(False, "The same bytes whatever the number of threads.  One thread is always so.")
+    dtype: str = setting("float32", "The numbers to compute with.", choices=DTYPES)
 
     def __post_init__(self):
-        for name in ("sample", "ns_exponent", "alpha"):
-            value = getattr(self, name)
-            require(value is None or math.isfinite(value), f"--{name.replace('_', '-')}: not a finite number")
         require(self.architecture in ARCHITECTURES, f"{self.architecture}: one of {', '.join(ARCHITECTURES)}")
-        require(1 <= self.size <= MAX_SIZE, f"--size {self.size}: 1 to {MAX_SIZE}")
-        require(1 <= self.window <= MAX_WINDOW, f"--window {self.window}: 1 to {MAX_WINDOW} words to each side")
-        require(0 <= self.sample <= 1, f"--sample {self.sample:g}: 0 (no subsampling) to 1")
-        require(0 <= self.negative <= 1000, f"--negative {self.negative}: 0 (none) to 1000 drawn words")
-        require(self.hs or self.negative > 0, "neither --hs nor --negative: there would be nothing to learn from")
-        require(self.negatives in NEGATIVES, f"--negatives {self.negatives}: one of {', '.join(NEGATIVES)}")
-        require(self.cbow_update in CBOW_UPDATES, f"--cbow-update {self.cbow_update}: {', '.join(CBOW_UPDATES)}")
-        require(self.iterations >= 1, f"--iter {self.iterations}: at least 1")
-        require(self.alpha is None or self.alpha > 0, f"--alpha {self.alpha}: above 0")
-        require(self.seed >= 0, f"--seed {self.seed}: 0 or above")
-        require(self.dtype in DTYPES, f"--dtype {self.dtype}: one of {', '.join(DTYPES)}")
+        require(self.hs or self.negative != 0, "neither `hs` nor `negative`: there would be nothing to learn from")
+        check(self)
 
     @property
     def starting_alpha(self) -> float:

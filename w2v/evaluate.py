@@ -68,7 +68,7 @@ def accuracy(
     """
     check_method(method)
     if case not in CASES:
-        raise ValueError(f"--case {case}: one of {', '.join(CASES)}")
+        raise ValueError(f"`case` {case}: one of {', '.join(CASES)}")
     stop = min(len(vectors), restrict or len(vectors))
     first_of, ids_of = _fold(vectors, stop, case)
     asked = [[ids_of(question) for question in section.questions] for section in sections]
@@ -76,7 +76,7 @@ def accuracy(
     sizes = [len(rows) for rows in seen]
     if not any(sizes):
         n, which = sum(map(len, asked)), f"the first {stop} words" if stop == restrict else "the vocabulary"
-        remedy = "; --case upper takes words of any case" if case == "keep" else ""
+        remedy = "; `case` upper takes words of any case" if case == "keep" else ""
         raise CorpusError(f"of {n} questions none has all its words in {which}{remedy}")
     questions = np.array([ids for rows in seen for ids in rows], np.int64).reshape(-1, 4)
     correct = np.empty(len(questions), bool)
@@ -192,7 +192,7 @@ def similarity(vectors: WordVectors, pairs: Pairs) -> Similarity:
     missing = [word for word, i in id_of.items() if i < 0]
     if not known.any():
         lower = any(word.lower() != word for word in missing)
-        remedy = "; --lower turns them to lower case" if lower else "; are these vectors of another language?"
+        remedy = "; `lower` turns them to lower case" if lower else "; are these vectors of another language?"
         raise CorpusError(f"{pairs.path}: of {len(pairs)} pairs none has both words in the vocabulary{remedy}")
     # a vector of zeros has the cosine 0 to all
     first, second = (np.nan_to_num(unit(vectors.vectors[column])) for column in ids[known].T)

@@ -50,7 +50,7 @@ def read_pairs(path: str, *, column: str | int | None = None, lower: bool = Fals
         score = _number(fields[place])
         if score is None:
             reason = f'expected a score in column {place + 1}, found "{shown(fields[place])}"'
-            raise FormatError(path, number, f"{reason}; --column says where it is")
+            raise FormatError(path, number, f"{reason}; `column` says where it is")
         first, second = fields[:2]
         words.append((_lowered(first), _lowered(second)) if lower else (first, second))
         scores.append(score)
@@ -96,7 +96,7 @@ def _score_column(path: str, number: int, first: list[bytes], column: str | int 
     if name.isdecimal() or name.encode("utf-8", "surrogateescape") not in first[2:]:
         columns = b", ".join(first[2:])
         remedy = f' or one of "{shown(columns, 200)}"' if columns and not _is_number(first[2]) else ""
-        raise CorpusError(f"{path}:{number}: --column {shown(name)}: the number of a column from 3 on{remedy}")
+        raise CorpusError(f"{path}:{number}: `column` {shown(name)}: the number of a column from 3 on{remedy}")
     return first.index(name.encode("utf-8", "surrogateescape"), 2), True
 
 

@@ -63,20 +63,20 @@ class PhraseConfig(Record):
     compatible: bool = False
 
     def __post_init__(self):
-        require(self.score in SCORES, f"--score {self.score}: one of {', '.join(SCORES)}")
-        require(self.passes >= 1, f"--passes {self.passes}: at least 1")
-        require(len(self.thresholds) <= self.passes, f"{len(self.thresholds)} thresholds for --passes {self.passes}")
-        require(self.min_count >= 1, f"--min-count {self.min_count}: at least 1")
+        require(self.score in SCORES, f"`score` {self.score}: one of {', '.join(SCORES)}")
+        require(self.passes >= 1, f"`passes` {self.passes}: at least 1")
+        require(len(self.thresholds) <= self.passes, f"{len(self.thresholds)} thresholds for `passes` {self.passes}")
+        require(self.min_count >= 1, f"`min_count` {self.min_count}: at least 1")
         for value in self.thresholds:
-            require(math.isfinite(value), f"--threshold {value}: not a finite number")
+            require(math.isfinite(value), f"`threshold` {value}: not a finite number")
             require(
-                self.score != "npmi" or -1 <= value <= 1, f"--threshold {value:g}: --score npmi is between -1 and 1"
+                self.score != "npmi" or -1 <= value <= 1, f"`threshold` {value:g}: `score` npmi is between -1 and 1"
             )
-        require(bool(self.separator), "--separator: at least one character")
-        require(not set(self.separator) & set(b" \t\r\n"), "--separator: without spaces and line ends")
+        require(bool(self.separator), "`separator`: at least one character")
+        require(not set(self.separator) & set(b" \t\r\n"), "`separator`: without spaces and line ends")
         if self.compatible:
-            require(self.score == "word2phrase", f"--compatible: word2phrase has no --score {self.score}")
-            require(not self.connectors, "--compatible: word2phrase has no --connectors")
+            require(self.score == "word2phrase", f"`compatible`: word2phrase has no `score` {self.score}")
+            require(not self.connectors, "`compatible`: word2phrase has no `connectors`")
 
     def threshold(self, number: int) -> float:
         """Of pass ``number``, from 0 on."""
@@ -169,7 +169,7 @@ class PhraseText:
         coding = Coding(codes, word_of_rank.size, self._connectors.size)
         if not coding.fits:
             reason = f"{coding.n_connectors} connectors are too many for {coding.ranks - 1} words"
-            raise CorpusError(f"{reason}; give fewer, or raise --min-count")
+            raise CorpusError(f"{reason}; give fewer, or raise `min_count`")
         return coding, word_of_rank
 
     def _above(self, threshold: float, coding: Coding, word_of_rank: np.ndarray, progress):

@@ -53,7 +53,7 @@ def require_writable(output: str, settings: Settings) -> None:
     if settings.classes:
         return
     if settings.format == "native" and output.endswith((".gz", ".bz2", ".xz")):
-        raise CorpusError(f"{output}: the native format is not compressed; give --format, or another name")
+        raise CorpusError(f"{output}: the native format is not compressed; give `format`, or another name")
     if output.endswith((".bz2", ".xz")):
         raise CorpusError(f"{output}: compressed files are written as .gz only")
 
@@ -91,7 +91,7 @@ class Run:
         self._require_memory()
         if self.settings.classes > len(self.text.vocab):
             n_words = len(self.text.vocab)
-            raise CorpusError(f"--classes {self.settings.classes}: more classes than the {n_words} words; lower it")
+            raise CorpusError(f"`classes` {self.settings.classes}: more classes than the {n_words} words; lower it")
         if self.resumed is None:
             self._begin()
         else:
@@ -143,10 +143,10 @@ class Run:
             f"{readable_size(text.bytes_in_memory)} of ids"
         )
         if free is not None and more > free:
-            deterministic = "omit --deterministic, " if self.config.deterministic else ""
+            deterministic = "omit `deterministic`, " if self.config.deterministic else ""
             raise CorpusError(
                 f"training needs about {readable_size(more)} more of memory ({figure}), "
-                f"{readable_size(free)} are free: {deterministic}lower --size or --max-vocab, or raise --min-count"
+                f"{readable_size(free)} are free: {deterministic}lower `size` or `max_vocab`, or raise `min_count`"
             )
         total = more + (text.bytes_in_memory + OVERHEAD if held is None else held)
         self.say(f"memory: about {readable_size(total)} ({figure})")
@@ -274,7 +274,7 @@ class Run:
     def _diverged(self, finding: str) -> Diverged:
         alpha = self.config.starting_alpha
         return Diverged(
-            f"training diverged in epoch {self.trainer.progress.epoch} ({finding}): lower --alpha ({alpha:g}); "
+            f"training diverged in epoch {self.trainer.progress.epoch} ({finding}): lower `alpha` ({alpha:g}); "
             "nothing is written"
         )
 

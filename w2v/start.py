@@ -23,7 +23,7 @@ _BLOCK = 1 << 12  # rows that are copied at a time
 def require_size(path: str, vectors: WordVectors, size: int) -> None:
     """CorpusError where vectors of another size are to be trained on."""
     if vectors.dim != size:
-        raise CorpusError(f"{path}: vectors of size {vectors.dim}, where --size is {size}; change or omit it")
+        raise CorpusError(f"{path}: vectors of size {vectors.dim}, where `size` is {size}; change or omit it")
 
 
 def create(config: TrainConfig, text: Text, initial: WordVectors | None = None) -> tuple[Matrices, list[str]]:

@@ -184,7 +184,7 @@ def _require_words(text: Text, paths: Sequence[str], options: VocabOptions) -> N
     n = len(text.vocab) - 1
     if n < _FEWEST:
         words = "1 word is" if n == 1 else f"{n} words are"
-        remedy = "; lower --min-count" if options.min_count > 1 else ""
+        remedy = "; lower `min_count`" if options.min_count > 1 else ""
         raise CorpusError(f"{source}: {words} left to train, at least {_FEWEST} are needed{remedy}")
     if not any((part > 0).any() for part in _blocks(text.ids)):
         raise CorpusError(f"{', '.join(paths)}: none of the words to train is in this text")

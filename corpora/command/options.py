@@ -21,9 +21,11 @@ from types import FrameType
 import click
 
 from corpora.command.entry import INTERRUPTED, postponed
+from corpora.command.spelling import spelling, spelling_in
 from corpora.errors import CorpusError
 from corpora.files.output import to_bytes
 from corpora.jobs.interrupts import heard_in_callbacks
+from corpora.settings import spelled
 from corpora.text.tokenizers import TOKENIZERS
 
 FAILED, USAGE = 1, 2
@@ -35,9 +37,10 @@ HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 def run(group: click.Group, argv: Sequence[str] | None = None) -> int:
     """Run the command that ``argv`` (default: the process's arguments) calls; the exit code."""
     _fill_missing_streams()
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         with _unwinding_when_terminated(), heard_in_callbacks(), _own_lines_only():
-            code = _invoke(group, list(sys.argv[1:] if argv is None else argv))
+            code = _invoke(group, arguments)
         sys.stdout.flush()  # here, where its errors can still be told
         return code
     except click.ClickException as error:
@@ -50,7 +53,7 @@ def run(group: click.Group, argv: Sequence[str] | None = None) -> int:
             return 0
         if os.environ.get("RNNLM_TRACEBACK") == "1":
             raise
-        _say(f"Error: {_one_line(error)}")
+        _say(f"Error: {spelled(_one_line(error), spelling(group, arguments))}")
         return FAILED
     finally:
         _let_go_of_output()
@@ -267,7 +270,8 @@ version_option = click.option(
 
 
 def note(line: str) -> None:
-    click.echo(line, err=True)
+    """Print a line on standard error; settings in it are spelled as the options of the command that runs."""
+    click.echo(spelled(line, spelling_in(click.get_current_context(silent=True))), err=True)
 
 
 def print_text(text: str) -> None:
@@ -282,12 +286,12 @@ def output_option(help: str, *, required: bool = False, metavar: str = "FILE") -
 
 
 @contextmanager
-def wrong_usage(context: click.Context) -> Iterator[None]:
-    """Where a CorpusError speaks of the arguments themselves: a usage error."""
+def wrong_usage(context: click.Context, errors: tuple[type[Exception], ...] = (CorpusError,)) -> Iterator[None]:
+    """Turn errors that speak of the arguments themselves into usage errors."""
     try:
         yield
-    except CorpusError as error:
-        raise click.UsageError(str(error), context) from error
+    except errors as error:
+        raise click.UsageError(spelled(str(error), spelling_in(context)), context) from error
 
 
 def refuse_together(context: click.Context, *names: str) -> None:

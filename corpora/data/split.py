@@ -71,7 +71,7 @@ def _require_all(sizes: dict[str, PartSize], by: str, shares: Mapping[str, float
     for part, size in sizes.items():
         if size.units == 0:
             found = f"{n} {by}{'s' if n != 1 else ''}"
-            share = f"--{part} {shares[part]:g}" if part in shares else "the training part"
+            share = f"`{part}` {shares[part]:g}" if part in shares else "the training part"
             hint = "; documents are separated by empty lines" if by == "document" else ""
             raise CorpusError(f"{found}: too few for {share}, which would be empty{hint}")
 
@@ -84,7 +84,7 @@ def draw_parts(shares: Mapping[str, float], seed: int) -> Iterator[str]:
     held_out = {part: share for part, share in shares.items() if share > 0}
     total = math.fsum(held_out.values())
     if any(share < 0 for share in shares.values()) or total >= 1:
-        raise CorpusError("--valid and --test: shares from 0 whose sum is below 1")
+        raise CorpusError("`valid` and `test`: shares from 0 whose sum is below 1")
     if not held_out:
         while True:
             yield "train"

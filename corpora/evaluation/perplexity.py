@@ -201,12 +201,12 @@ def perplexity(log10_prob, tokens):
 def check_policy(lm: LanguageModel, oov: str, floor: float = FLOOR) -> None:
     """Raise ValueError or CorpusError for a policy that is unknown or that a model cannot follow."""
     if oov not in OOV_POLICIES:
-        raise ValueError(f"--oov {oov}: one of {', '.join(OOV_POLICIES)}")
+        raise ValueError(f"`oov` {oov}: one of {', '.join(OOV_POLICIES)}")
     if oov == "floor" and not (math.isfinite(floor) and floor <= 0):
         raise ValueError(f"floor {floor:g}: a log10 probability, finite and at most 0")
     if oov == "unk" and lm.vocab.unk_id < 0:
         raise CorpusError(
-            "--oov unk: the model's vocabulary has no <unk>; use --oov skip or --oov floor, or a model that has one"
+            "`oov` unk: the model's vocabulary has no <unk>; use `oov` skip or `oov` floor, or a model that has one"
         )
 
 

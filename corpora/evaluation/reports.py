@@ -68,9 +68,9 @@ def make_report(report: str, form: str, sink: BinaryIO, vocab: Vocab, name: str 
     Use: ``report.finish(evaluate(lm, stream, on_block=report.block))``.
     """
     if report not in REPORTS:
-        raise ValueError(f"--report {report}: one of {', '.join(REPORTS)}")
+        raise ValueError(f"`report` {report}: one of {', '.join(REPORTS)}")
     if form not in FORMATS:
-        raise ValueError(f"--format {form}: one of {', '.join(FORMATS)}")
+        raise ValueError(f"`format` {form}: one of {', '.join(FORMATS)}")
     if form == "srilm":
         title = b"file " + os.fsencode(name) + b": "
         made_by = {"summary": Report, "sentence": SrilmSentences, "word": SrilmWords}[report]

@@ -43,7 +43,7 @@ class TableWriter:
 
     def __init__(self, sink: BinaryIO, columns: dict[str, bytes | None], form: str, words: Sequence[bytes] = ()):
         if form not in ROW_FORMATS:
-            raise ValueError(f"--format {form}: one of {', '.join(ROW_FORMATS)}")
+            raise ValueError(f"`format` {form}: one of {', '.join(ROW_FORMATS)}")
         self.sink, self.formats = sink, list(columns.values())
         names = [name.encode("utf-8", "surrogateescape") for name in columns]
         if form == "tsv":

@@ -36,7 +36,7 @@ def check_output(path: str, force: bool = False, inputs: Iterable[str] = ()) -> 
     if _is_special(path):
         return
     if os.path.exists(path) and not force:
-        raise CorpusError(f"{path}: already exists; --force replaces it")
+        raise CorpusError(f"{path}: already exists; `force` replaces it")
     if os.path.realpath(path) in {os.path.realpath(read) for read in inputs if read != STDOUT}:
         raise CorpusError(f"{path}: is read in this run as well; give the output another name")
     directory = os.path.dirname(os.path.realpath(path))

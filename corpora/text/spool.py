@@ -60,4 +60,4 @@ class Spool:
     def _error(self, error: OSError) -> CorpusError:
         directory = self._directory or tempfile.gettempdir()
         reason = error.strerror or error
-        return CorpusError(f"{directory}: {reason}, while keeping the encoded text; --tmp names another directory")
+        return CorpusError(f"{directory}: {reason}, while keeping the encoded text; `tmp` names another directory")

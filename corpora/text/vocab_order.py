@@ -66,7 +66,7 @@ def select(
     replace = rare == "unk"
     if max_size is not None and max_size < 2 + replace:
         needed = "3 (</s>, <unk> and a word)" if replace else "2 (</s> and a word)"
-        raise CorpusError(f"--max-vocab {max_size}: at least {needed}")
+        raise CorpusError(f"`max_vocab` {max_size}: at least {needed}")
     if not replace:
         unk = -1  # a word like others
     sort = sorted_order if order == "first" else selection_order
@@ -81,7 +81,7 @@ def select(
         keep[candidates[sort(counts[candidates])[max_size - 1 - has_unk :]]] = False
     dropped = np.flatnonzero(ordinary & ~keep)
     if dropped.size and not keep.any():
-        limits = f"--min-count {min_count}" + (f" and --max-vocab {max_size}" if max_size is not None else "")
+        limits = f"`min_count` {min_count}" + (f" and `max_vocab` {max_size}" if max_size is not None else "")
         raise CorpusError(f"no word is left in the vocabulary after {limits}")
 
     # <unk> stands where it, or the first word that it replaces, appeared

@@ -89,7 +89,7 @@ class _Worker:
             requests.flush()
             status, answer = answers.read(1), _read_frame(answers)
         if not status or answer is None:
-            raise CorpusError(f"{self._last_words()}; --threads 1 does without such processes")
+            raise CorpusError(f"{self._last_words()}; `threads` 1 does without such processes")
         if status[0] == _FAILED:
             raise CorpusError(answer.decode("utf-8", "replace"))
         return answer

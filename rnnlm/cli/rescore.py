@@ -37,7 +37,7 @@ class Finite(click.types.FloatParamType):
 @models_option
 @click.argument("lists", nargs=-1, required=True, metavar="LIST...")
 @click.option(
-    "--model-weight", "model_weights", type=FROM_0, multiple=True, metavar="X",
+    "--model-weight", "weights", type=FROM_0, multiple=True, metavar="X",
     help="With several models: the weight of each in their mixture, in the order of -m.  [default: equal ones]",
 )  # fmt: skip
 @click.option(
@@ -122,7 +122,7 @@ def rescore(context, paths, lists, **o) -> None:
     tokenizer = tokenizer_of(named(paths, models), o["tokenizer"], o["lower"])
     with bar(None, "scoring", unit=" words") as progress:
         found = rescore(
-            nbest, _mixture(models, o["model_weights"]), tokenizer=tokenizer, oov=o["oov"], floor=o["floor"],
+            nbest, _mixture(models, o["weights"]), tokenizer=tokenizer, oov=o["oov"], floor=o["floor"],
             progress=progress.update,
         )  # fmt: skip
     if found.oov.any():
@@ -148,14 +148,11 @@ def _check(context: click.Context, paths, o: dict) -> None:
             raise click.UsageError("--to srilm needs -o FOLDER", context)
     if o["references"] is not None and o["output"] == "-":
         raise click.UsageError("--output -: the table of --references goes to standard output; give a file", context)
-    if o["model_weights"]:
+    if o["weights"]:
         from rnnlm.mixtures.mixture import check_weights
 
         with options.wrong_usage(context):
-            try:
-                check_weights(o["model_weights"], len(paths))
-            except CorpusError as error:  # --weight is another thing here
-                raise CorpusError(str(error).replace("--weight", "--model-weight")) from error
+            check_weights(o["weights"], len(paths))
 
 
 def _mixture(models, weights):

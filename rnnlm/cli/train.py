@@ -7,8 +7,9 @@ from contextlib import closing
 import click
 
 from corpora.command import options
-from corpora.command.options import ABOVE_0, FROM_0, Number, note, print_report, print_text
-from rnnlm.config import ACTIVATIONS, BEGINNINGS, DTYPES, INITIALISATIONS, MAX_DIRECT_ORDER
+from corpora.command.options import ABOVE_0, Number, note, print_report, print_text
+from corpora.command.settings import setting_option, settings_options, values_of
+from rnnlm.config import ModelConfig, TrainConfig, default_alpha
 
 
 @click.command(short_help="Train a model.")
@@ -19,75 +20,16 @@ from rnnlm.config import ACTIVATIONS, BEGINNINGS, DTYPES, INITIALISATIONS, MAX_D
     help="Without --valid: the share of the training sentences that is held out.",
 )  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write.")
-@click.option("--hidden", type=click.IntRange(min=1), default=100, show_default=True, metavar="H", help="Hidden units.")
-@click.option(
-    "--class", "classes", type=click.IntRange(min=1), default=100, show_default=True, metavar="C",
-    help="Word classes of the output layer; 1: softmax over all words.",
-)  # fmt: skip
-@click.option("--old-classes", is_flag=True, help="Classes of equal frequency, not of equal square root of it.")
-@click.option(
-    "--compression", type=click.IntRange(min=0), default=0, metavar="P",
-    help="Units of a layer between hidden and output; 0: none.",
-)  # fmt: skip
-@click.option(
-    "--direct", type=FROM_0, default=0, metavar="MILLIONS",
-    help="Direct connections (maximum entropy): millions of hashed n-gram weights; 0: none.",
-)  # fmt: skip
-@click.option(
-    "--direct-order", type=click.IntRange(1, MAX_DIRECT_ORDER), default=3, show_default=True, metavar="N",
-    help="Longest n-gram of the direct connections.",
-)  # fmt: skip
-@click.option("--independent", is_flag=True, help="Begin every sentence anew: nothing is carried over.")
-@click.option(
-    "--activation", type=click.Choice(ACTIVATIONS), default="logistic", show_default=True,
-    help="Of the hidden units.",
-)  # fmt: skip
-@click.option(
-    "--init", type=click.Choice(INITIALISATIONS), default="mikolov", show_default=True,
-    help="How the initial weights are drawn; mikolov: to fit the activation.",
-)  # fmt: skip
-@click.option(
-    "--init-scale", type=ABOVE_0, default=1.0, show_default=True, metavar="X",
-    help="Factor of the initial weights.",
-)  # fmt: skip
-@click.option(
-    "--bptt", type=click.IntRange(min=0), default=4, show_default=True, metavar="N",
-    help="Steps that errors go back through time, beyond the block; 0: no BPTT.",
-)  # fmt: skip
-@click.option(
-    "--bptt-block", type=click.IntRange(min=1), default=10, show_default=True, metavar="N",
-    help="Words between two updates of the recurrent weights.",
-)  # fmt: skip
-@click.option(
-    "--alpha", type=ABOVE_0, metavar="X",
-    help="Starting learning rate.  [default: 0.1; "
-    + ", ".join(f"{name} {begin.alpha:g}" for name, begin in BEGINNINGS.items() if name != "logistic")
-    + ", these times 100 / H where H is larger]",
-)  # fmt: skip
-@click.option("--beta", type=FROM_0, default=1e-7, show_default=True, metavar="X", help="L2 regularisation.")
-@click.option(
-    "--gradient-cutoff", type=FROM_0, default=15.0, show_default=True, metavar="X",
-    help="Errors are clipped to it; 0: off.",
-)  # fmt: skip
-@click.option(
-    "--min-improvement", type=ABOVE_0, default=1.003, show_default=True, metavar="X",
-    help="Factor by which an epoch must improve the validation log probability; from the first that does not, alpha is "
-    "halved at every epoch, and the next that does not is the last.",
-)  # fmt: skip
-@click.option(
-    "--max-iter", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
-    help="At most N epochs.",
-)  # fmt: skip
+@settings_options(ModelConfig, "hidden", "classes", "old_classes", "compression", "direct", "direct_order")
+@settings_options(ModelConfig, "independent", "activation")
+@settings_options(TrainConfig, "initialisation", "scale", "bptt", "bptt_block")
+@setting_option(TrainConfig, "alpha", default=None, show_default=False)  # of the activation
+@settings_options(TrainConfig, "beta", "gradient_cutoff")
+@setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
+@settings_options(TrainConfig, "max_epochs")
 @options.seed_option
-@click.option(
-    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True,
-    help="The numbers to compute with.",
-)  # fmt: skip
-@click.option(
-    "--compatible", is_flag=True,
-    help="As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
-    "--dtype float64 also its order of every operation.",
-)  # fmt: skip
+@settings_options(ModelConfig, "dtype")
+@settings_options(TrainConfig, "compatible")
 @options.vocab_options
 @options.tokenizer_options
 @click.option("--log", metavar="FILE", help="Write one JSON line an epoch.")
@@ -118,8 +60,8 @@ def train(context, **o) -> None:
     options.refuse_together(context, "vocab_file", "max_vocab")
     options.refuse_together(context, "valid", "valid_share")
     if o["compatible"]:
-        options.refuse_together(context, "compatible", "init")
-        options.refuse_together(context, "compatible", "init_scale")
+        options.refuse_together(context, "compatible", "initialisation")
+        options.refuse_together(context, "compatible", "scale")
     for name in ("output", "log"):
         if o[name] == "-":
             raise click.UsageError(f"--{name} -: is not written to standard output; give a file", context)
@@ -169,28 +111,18 @@ def _train(o: dict, model_config, train_config, claimed) -> None:
         texts.close()
 
 
-def _configs(context, o: dict):
-    """The ModelConfig and the TrainConfig of train's options."""
-    from rnnlm.config import ModelConfig, TrainConfig, default_alpha
+def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
+    """The configurations of train's options."""
     from rnnlm.legacy.options import c_float
 
-    real = c_float if o["compatible"] else float
-    alpha = default_alpha(o["activation"], o["hidden"]) if o["alpha"] is None else o["alpha"]
-    try:
-        model_config = ModelConfig(
-            hidden=o["hidden"], activation=o["activation"], classes=o["classes"], old_classes=o["old_classes"],
-            compression=o["compression"], direct=2 * round(o["direct"] * 500_000), direct_order=o["direct_order"],
-            independent=o["independent"], dtype=o["dtype"],
-        )  # fmt: skip
-        train_config = TrainConfig(
-            alpha=real(alpha), beta=real(o["beta"]), bptt=o["bptt"], bptt_block=o["bptt_block"],
-            gradient_cutoff=real(o["gradient_cutoff"]), min_improvement=real(o["min_improvement"]),
-            max_epochs=o["max_iter"], initialisation=o["init"], scale=o["init_scale"], seed=o["seed"],
-            compatible=o["compatible"],
-        )  # fmt: skip
-    except (ValueError, OverflowError) as error:
-        raise click.UsageError(str(error), context) from error
-    return model_config, train_config
+    training = values_of(TrainConfig, o)
+    if o["alpha"] is None:
+        training["alpha"] = default_alpha(o["activation"], o["hidden"])
+    if o["compatible"]:
+        training = {name: c_float(value) if isinstance(value, float) else value for name, value in training.items()}
+    with options.wrong_usage(context, (ValueError, OverflowError)):
+        model = values_of(ModelConfig, o) | {"direct": 2 * round(o["direct"] * 500_000)}  # half of them are for classes
+        return ModelConfig(**model), TrainConfig(**training)
 
 
 def _epoch_line(report) -> str:

@@ -6,11 +6,10 @@ defect, docs/compatibility.md says what is done here.  Importing this loads neit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from corpora.errors import CorpusError
-from rnnlm.legacy.options import NAMES, Options, parse
+from corpora.command.c_options import single_dashes
+from rnnlm.legacy.options import BY_NAME, NAMES, Options, parse
 
 __all__ = ["is_legacy", "main"]
 
@@ -32,13 +31,8 @@ def main(argv: Sequence[str]) -> int:
     for argument in ignored:
         warn(f"{argument}: not an option of rnnlm 0.4b; ignored, as there")
     echo(options)
-    try:
+    with single_dashes(BY_NAME):
         _work(options)
-    except (CorpusError, ValueError) as error:
-        message = re.sub(r"(?<!\S)--(?=[a-z])", "-", str(error))  # the library's messages name the new options
-        if message == str(error):
-            raise
-        raise CorpusError(message) from error
     return 0
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from corpora.command.c_options import INT_MAX, as_text, integer, real
+from corpora.command.c_options import INT_MAX, as_text, integer, real, values_of
 from corpora.errors import CorpusError
-from rnnlm.config import MAX_DIRECT_ORDER
+from corpora.settings import settings_of
+from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig, TrainConfig
 
 _SHORTEST_SAVE = 10_000  # words; 0.4b raises a smaller -anti-kasparek to this
-_MILLION = 1_000_000
 
 
 def c_float(value: float) -> float:
@@ -35,45 +35,51 @@ class Option(NamedTuple):
     unit: int = 1
 
 
+def _setting(config: type, name: str, echo: str) -> Option:
+    setting = settings_of(config)[name]
+    read = {bool: None, int: integer, float: _real}[setting.kind]
+    return Option(setting.old, name, read, echo, setting.unit)
+
+
 # in the order in which 0.4b looks for them, which is that of its echo
 OPTIONS = (
     Option("-debug", "debug", integer, "debug mode: %d"),
     Option("-train", "train", as_text, "train file: %s"),
     Option("-one-iter", "one_iter", None, "Training for one iteration"),
-    Option("-max-iter", "max_iter", integer, "Maximum number of iterations: %d"),
+    _setting(TrainConfig, "max_epochs", "Maximum number of iterations: %d"),
     Option("-valid", "valid", as_text, "valid file: %s"),
     Option("-nbest", "nbest", None, "Processing test data as list of nbests"),
     Option("-test", "test", as_text, "test file: %s"),
-    Option("-class", "classes", integer, "class size: %d"),
-    Option("-old-classes", "old_classes", None, "Old algorithm for computing classes will be used"),
+    _setting(ModelConfig, "classes", "class size: %d"),
+    _setting(ModelConfig, "old_classes", "Old algorithm for computing classes will be used"),
     Option("-lambda", "weight", _real, "Lambda (interpolation coefficient between rnnlm and other lm): %f"),
-    Option("-gradient-cutoff", "gradient_cutoff", _real, "Gradient cutoff: %f"),
+    _setting(TrainConfig, "gradient_cutoff", "Gradient cutoff: %f"),
     Option("-dynamic", "dynamic", _real, "Dynamic learning rate: %f"),
     Option("-gen", "gen", integer, "Generating # words: %d"),
-    Option("-independent", "independent", None, "Sentences will be processed independently..."),
-    Option("-alpha", "alpha", _real, "Starting learning rate: %f"),
-    Option("-beta", "beta", _real, "Regularization: %f"),
-    Option("-min-improvement", "min_improvement", _real, "Min improvement: %f"),
+    _setting(ModelConfig, "independent", "Sentences will be processed independently..."),
+    _setting(TrainConfig, "alpha", "Starting learning rate: %f"),
+    _setting(TrainConfig, "beta", "Regularization: %f"),
+    _setting(TrainConfig, "min_improvement", "Min improvement: %f"),
     Option("-anti-kasparek", "save_every", integer, "Model will be saved after each # words: %d"),
-    Option("-hidden", "hidden", integer, "Hidden layer size: %d"),
-    Option("-compression", "compression", integer, "Compression layer size: %d"),
-    Option("-direct", "direct", integer, "Direct connections: %dM", _MILLION),
-    Option("-direct-order", "direct_order", integer, "Order of direct connections: %d"),
-    Option("-bptt", "bptt", integer, "BPTT: %d"),
-    Option("-bptt-block", "bptt_block", integer, "BPTT block: %d"),
-    Option("-rand-seed", "seed", integer, "Rand seed: %d"),
+    _setting(ModelConfig, "hidden", "Hidden layer size: %d"),
+    _setting(ModelConfig, "compression", "Compression layer size: %d"),
+    _setting(ModelConfig, "direct", "Direct connections: %dM"),
+    _setting(ModelConfig, "direct_order", "Order of direct connections: %d"),
+    _setting(TrainConfig, "bptt", "BPTT: %d"),
+    _setting(TrainConfig, "bptt_block", "BPTT block: %d"),
+    _setting(TrainConfig, "seed", "Rand seed: %d"),
     Option("-lm-prob", "lm_prob", as_text, "other lm probabilities specified in: %s"),
     Option("-binary", "binary", None, "Model will be saved in binary format"),
     Option("-rnnlm", "rnnlm", as_text, "rnnlm file: %s"),
     Option("-exact", "exact", None, ""),  # not of 0.4b, so not echoed: float64, every operation in its order
 )
-_BY_NAME = {option.name: option for option in OPTIONS}
-NAMES = frozenset(_BY_NAME)
+BY_NAME = {option.name: option for option in OPTIONS}
+NAMES = frozenset(BY_NAME)
 
 # what 0.4b makes of a value that is out of range; -direct is in millions
 _LIMITS: dict[str, Callable[[int], int]] = {
     "save_every": lambda n: max(n, _SHORTEST_SAVE) if n else 0,
-    "direct": lambda n: max(n, 0) * _MILLION,
+    "direct": lambda n: max(n, 0) * settings_of(ModelConfig)["direct"].unit,
     "direct_order": lambda n: min(n, MAX_DIRECT_ORDER),
     "bptt": lambda n: max(n, 0),
     "bptt_block": lambda n: max(n, 1),
@@ -90,28 +96,28 @@ class Options:
     debug: int = 1
     train: str | None = None
     one_iter: bool = False
-    max_iter: int = INT_MAX
+    max_epochs: int = INT_MAX
     valid: str | None = None
     nbest: bool = False
     test: str | None = None
-    classes: int = 100
+    classes: int = ModelConfig.classes
     old_classes: bool = False
     weight: float = 0.75
-    gradient_cutoff: float = 15.0
+    gradient_cutoff: float = TrainConfig.gradient_cutoff
     dynamic: float = 0.0
     gen: int = 0
     independent: bool = False
-    alpha: float = c_float(0.1)
-    beta: float = c_float(1e-7)
-    min_improvement: float = c_float(1.003)
+    alpha: float = c_float(TrainConfig.alpha)
+    beta: float = c_float(TrainConfig.beta)
+    min_improvement: float = c_float(TrainConfig.min_improvement)
     save_every: int = 0
     hidden: int = 30
-    compression: int = 0
-    direct: int = 0
-    direct_order: int = 3
+    compression: int = ModelConfig.compression
+    direct: int = ModelConfig.direct
+    direct_order: int = ModelConfig.direct_order
     bptt: int | None = None
-    bptt_block: int = 10
-    seed: int = 1
+    bptt_block: int = TrainConfig.bptt_block
+    seed: int = TrainConfig.seed
     lm_prob: str | None = None
     binary: bool = False
     rnnlm: str | None = None
@@ -126,30 +132,11 @@ class Options:
 
 def parse(argv: Sequence[str]) -> tuple[Options, list[str]]:
     """The options, and the arguments that 0.4b would not look at.  CorpusError for what cannot be done."""
-    values, ignored = _values(argv)
+    values, ignored = values_of(argv, BY_NAME)
+    values |= {name: limit(values[name]) for name, limit in _LIMITS.items() if name in values}
     options = Options(**values, given=frozenset(values))
     _check(options)
     return options, ignored
-
-
-def _values(argv: Sequence[str]) -> tuple[dict, list[str]]:
-    values: dict = {}
-    ignored = []
-    arguments = iter(argv)
-    for name in arguments:
-        option = _BY_NAME.get(name)
-        if option is None:
-            ignored.append(name)
-            continue
-        value = True
-        if option.read is not None:
-            text = next(arguments, None)
-            if text is None:
-                raise CorpusError(f"{name}: its value is missing")
-            value = option.read(name, text)
-            value = _LIMITS.get(option.field, lambda n: n)(value)
-        values.setdefault(option.field, value)  # 0.4b takes the first of two
-    return values, ignored
 
 
 def _check(options: Options) -> None:

@@ -83,7 +83,7 @@ def _configs(options: Options) -> tuple[ModelConfig, TrainConfig]:
         bptt_block=options.bptt_block,
         gradient_cutoff=max(options.gradient_cutoff, 0.0),  # 0.4b: off
         min_improvement=options.min_improvement,
-        max_epochs=max(options.max_iter, 1),
+        max_epochs=max(options.max_epochs, 1),
         compatible=True,
     )
     return model, training
@@ -143,7 +143,7 @@ class _Run:
     valid: np.ndarray | None
 
     def run(self) -> None:
-        if self.lm.training.get("iterations", 0) >= self.options.max_iter:
+        if self.lm.training.get("iterations", 0) >= self.options.max_epochs:
             return
         self.trainer = self._trainer()
         try:

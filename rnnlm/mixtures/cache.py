@@ -43,10 +43,10 @@ class CacheLM(LanguageModel):
         if size is None and decay is None:
             raise CorpusError("a cache needs a size, a decay, or both")
         if size is not None and not 1 <= size <= LARGEST_SIZE:
-            raise CorpusError(f"--cache {size}: a number of words from 1 to {LARGEST_SIZE} is needed")
+            raise CorpusError(f"`cache` {size}: a number of words from 1 to {LARGEST_SIZE} is needed")
         if decay is not None and not SMALLEST_DECAY <= decay <= LARGEST_DECAY:
             bounds = f"from {SMALLEST_DECAY:g} to {LARGEST_DECAY:g}"
-            raise CorpusError(f"--cache-decay {decay:g}: a rate a word is needed, {bounds}")
+            raise CorpusError(f"`cache_decay` {decay:g}: a rate a word is needed, {bounds}")
         longest = math.inf if decay is None else math.ceil(_NEGLIGIBLE / decay)
         self.window = int(min(math.inf if size is None else size, longest))
         self._powers = None if decay is None else np.exp(-decay * np.arange(self.window + 1))

@@ -129,7 +129,7 @@ def compare(
     and as ``score_blocks``.
     """
     if len(models) < 2:
-        raise CorpusError("--compare needs two models or more")
+        raise CorpusError("`compare` needs two models or more")
     if samples < 1 or not 0 < confidence < 1:
         raise CorpusError(
             f"{samples} samples at confidence {confidence:g}: at least 1, and between 0 and 1, are needed"

@@ -33,7 +33,7 @@ def write_comparison(comparison: Comparison, sink: BinaryIO, form: str = "text")
     """Write the summary."""
     writers = {"text": summary_text, "tsv": summary_tsv, "json": summary_json}
     if form not in writers:
-        raise ValueError(f"--format {form}: one of {', '.join(FORMATS)}")
+        raise ValueError(f"`format` {form}: one of {', '.join(FORMATS)}")
     sink.write(writers[form](comparison))
 
 

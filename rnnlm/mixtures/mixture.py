@@ -60,7 +60,7 @@ def check_weights(weights: Sequence[float] | None, n_models: int, kind: str = "l
     values = np.asarray(weights, np.float64).reshape(-1)
     if values.size != n_models:
         times = "once" if values.size == 1 else f"{values.size} times"
-        raise CorpusError(f"--weight given {times} for {n_models} model{'s' * (n_models > 1)}")
+        raise CorpusError(f"`weights` given {times} for {n_models} model{'s' * (n_models > 1)}")
     for value in values.tolist():
         if not 0 <= value <= LARGEST_WEIGHT:
             raise CorpusError(f"weight {value:g}: a number from 0 to {LARGEST_WEIGHT:g} is needed")
@@ -287,11 +287,11 @@ def assemble(
     mixture = Mixture(models, weights, kind, files=files)
     if cache_size is None and cache_decay is None:
         if cache_weight is not None:
-            raise CorpusError("--cache-weight without a cache: give --cache or --cache-decay too")
+            raise CorpusError("`cache_weight` without a cache: give `cache` or `cache_decay` too")
         return mixture
     share = CACHE_WEIGHT if cache_weight is None else cache_weight
     if not 0 <= share <= 1:
-        raise CorpusError(f"--cache-weight {share:g}: a number from 0 to 1 is needed")
+        raise CorpusError(f"`cache_weight` {share:g}: a number from 0 to 1 is needed")
     cache = CacheLM(mixture.vocab, cache_size, cache_decay)
     if kind == "log-linear":
         return Mixture([mixture, cache], [1 - share, share])

@@ -75,7 +75,7 @@ def fit_weights(
     if log10_probs.ndim != 2 or not log10_probs.shape[1]:
         raise ValueError(f"log10 probabilities of shape {log10_probs.shape}, where (words, models) is needed")
     if not precision > 0:
-        raise CorpusError(f"--precision {precision:g}: a number above 0 is needed")
+        raise CorpusError(f"`precision` {precision:g}: a number above 0 is needed")
     n_models = log10_probs.shape[1]
     weights = default_start(n_models) if start is None else check_weights(start, n_models)
     probabilities, shift = _scaled(log10_probs)
@@ -191,7 +191,7 @@ def tune(
     CorpusError for a log-linear mixture, whose weights EM does not find.
     """
     if mixture.kind != "linear":
-        raise CorpusError("--tune fits the weights of linear mixtures; give those of a log-linear one by --weight")
+        raise CorpusError("`tune` fits the weights of linear mixtures; give those of a log-linear one by `weights`")
     scores = component_scores(mixture, stream, oov=oov, on_block=on_block)
     round_to_seven_digits(scores)
     fit = fit_weights(scores, start, precision=precision)

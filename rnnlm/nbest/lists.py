@@ -111,7 +111,7 @@ def read(paths: Sequence[str], form: str | None = None, *, allow_empty: bool = F
             lines = _Lines(path, file)
             this = form or _sniff(lines)
             if found is not None and this != found:
-                raise FormatError(path, None, f"looks like {this}, but the files before it are {found}: give --format")
+                raise FormatError(path, None, f"looks like {this}, but the files before it are {found}: give `format`")
             found = this
             columns = FORMATS[this](lines, collected)
             if header is not None and columns != header:
@@ -175,7 +175,7 @@ class _Collected:
             if mark in fields:
                 raise FormatError(lines.path, number, f"{mark.decode()} inside a hypothesis")
         if not fields and not self._allow_empty:
-            raise FormatError(lines.path, number, "empty hypothesis; --allow-empty takes it as a sentence of no words")
+            raise FormatError(lines.path, number, "empty hypothesis; `allow_empty` takes it as a sentence of no words")
         return tuple(self._interned.setdefault(word, word) for word in fields)
 
     def add(self, lines: _Lines, number: int, hypothesis: _Hypothesis) -> None:

@@ -114,7 +114,7 @@ class Scales:
         """With the weight that these lists need.  CorpusError for one that they cannot have."""
         if lists.language is None:
             if self.weight is not None and self.weight != 1:
-                raise CorpusError(f"--weight {self.weight:g}: the lists have no language scores beside the model's")
+                raise CorpusError(f"`weight` {self.weight:g}: the lists have no language scores beside the model's")
             return Scales(self.lm_scale, self.word_penalty, 1.0)
         return Scales(self.lm_scale, self.word_penalty, DEFAULT_WEIGHT if self.weight is None else self.weight)
 

@@ -183,4 +183,4 @@ class Arena:
 
     def _error(self, error: OSError) -> CorpusError:
         reason = error.strerror or os.strerror(error.errno or 0)
-        return CorpusError(f"{self.directory}: {reason}, while keeping n-grams; --tmp names another directory")
+        return CorpusError(f"{self.directory}: {reason}, while keeping n-grams; `tmp` names another directory")

@@ -94,7 +94,7 @@ def estimate_model(
         n_bytes = _TO_PRUNE * sum(map(len, trie.nodes))
         model = 0 if arena.spill else sum(nodes.nbytes for nodes in trie.nodes)
         if memory is not None and n_bytes + model > memory - _PROGRAM:
-            say(f"Warning: --prune takes {readable_size(n_bytes)} beside what --memory bounds")
+            say(f"Warning: `prune` takes {readable_size(n_bytes)} beside what `memory` bounds")
         with arena.watched():
             trie = remove(trie, prune)
         reports = [OrderReport(r.order, r.counts_of_counts, r.discounts, trie.n_ngrams(r.order)) for r in reports]
@@ -114,17 +114,17 @@ def estimate_model(
 def check_options(order: int, smoothing: str, min_counts, prune, unk: str) -> None:
     """Raise ValueError for values that no model can be made with."""
     if not 1 <= order <= MAX_ORDER:
-        raise ValueError(f"--order {order}: from 1 to {MAX_ORDER}")
+        raise ValueError(f"`order` {order}: from 1 to {MAX_ORDER}")
     if smoothing not in METHODS:
-        raise ValueError(f"--smoothing {smoothing}: one of {', '.join(METHODS)}")
+        raise ValueError(f"`smoothing` {smoothing}: one of {', '.join(METHODS)}")
     if min_counts is not None and (not min_counts or min(min_counts) < 1 or len(min_counts) > order):
-        raise ValueError(f"--min-count {','.join(map(str, min_counts))}: at most one number an order, from 1 on")
+        raise ValueError(f"`min_count` {','.join(map(str, min_counts))}: at most one number an order, from 1 on")
     if prune is not None and not 0 <= prune < 1:
-        raise ValueError(f"--prune {prune}: a threshold from 0 to 1, for example 1e-8")
+        raise ValueError(f"`prune` {prune}: a threshold from 0 to 1, for example 1e-8")
     if prune and smoothing == "stupid-backoff":
-        raise ValueError("--prune with --smoothing stupid-backoff: pruning needs probabilities, which it has not")
+        raise ValueError("`prune` with `smoothing` stupid-backoff: pruning needs probabilities, which it has not")
     if unk not in UNKS:
-        raise ValueError(f"--unk {unk}: one of {', '.join(UNKS)}")
+        raise ValueError(f"`unk` {unk}: one of {', '.join(UNKS)}")
 
 
 def _interpolated(smoothing: str, options: Options) -> bool:
@@ -175,12 +175,12 @@ def count_texts(
             vocab, old_ids = (by_bytes if backwards else by_count)(vocab.words, vocab.counts)
             rename = inverse(old_ids)
         if len(vocab) > MAX_WORDS:
-            raise CorpusError(f"{len(vocab)} different words; {MAX_WORDS} are possible: a --vocab with fewer helps")
+            raise CorpusError(f"{len(vocab)} different words; {MAX_WORDS} are possible: a `vocab` with fewer helps")
         if unk == "kenlm" and (id_ := stream.vocab.unk_id) >= 0:
             n_gaps = _make_gaps(stream, id_)
             if n_gaps:
                 words, they = ("word", "is <unk>: it is") if n_gaps == 1 else ("words", "are <unk>: they are")
-                say(f"Warning: {n_gaps} {words} of the text {they} not counted (--unk word counts <unk>)")
+                say(f"Warning: {n_gaps} {words} of the text {they} not counted (`unk` word counts <unk>)")
         n = stream.n_tokens
         batch, arena, sorters = needs.plan(stream.ids, len(vocab), threads)
         if arena.spill:
@@ -272,7 +272,7 @@ class _Needs:
         least = _PROGRAM + _MIN_SCRATCH + n * _TO_SORT + n_words * _A_WORD
         if self._memory is not None and self._budget < least:
             memory, least = self._memory // (1 << 20), -(-least // (1 << 20))
-            raise CorpusError(f"--memory {memory}M is too little for this text: {least}M at least")
+            raise CorpusError(f"`memory` {memory}M is too little for this text: {least}M at least")
 
     def _check_space(self, need: int, what: str) -> None:
         import shutil
@@ -280,11 +280,11 @@ class _Needs:
         try:
             free = shutil.disk_usage(self._directory).free
         except OSError as error:
-            raise CorpusError(f"{self._directory}: {error.strerror}; --tmp names another directory") from error
+            raise CorpusError(f"{self._directory}: {error.strerror}; `tmp` names another directory") from error
         if free < need:
             raise CorpusError(
                 f"{self._directory}: {readable_size(free)} are free, up to {readable_size(need)} are needed for "
-                f"{what}; --tmp names another directory"
+                f"{what}; `tmp` names another directory"
             )
 
 

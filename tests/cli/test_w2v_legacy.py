@@ -54,7 +54,7 @@ def test_every_option_of_a_script():
     )
     assert options == Options(
         train="text", output="vectors.bin", cbow=0, size=200, window=8, negative=25, hs=1, sample=1e-4, threads=20,
-        binary=1, iter=15, alpha=0.03, min_count=10, classes=7, debug=0, save_vocab="v",
+        binary=1, iterations=15, alpha=0.03, min_count=10, classes=7, debug=0, save_vocab="v",
     )  # fmt: skip
     config = options.config
     assert (config.architecture, config.hs, config.negative, config.alpha) == ("skipgram", True, 25, 0.03)

@@ -141,7 +141,7 @@ def test_check_output_finds_what_would_fail_later(tmp_path):
     (tmp_path / "there").write_bytes(b"")
     check_output(str(tmp_path / "new"))
     check_output(str(tmp_path / "there"), force=True)
-    with pytest.raises(CorpusError, match="already exists; --force replaces it"):
+    with pytest.raises(CorpusError, match="already exists; `force` replaces it"):
         check_output(str(tmp_path / "there"))
     with pytest.raises(CorpusError, match="is a directory"):
         check_output(str(tmp_path), force=True)

@@ -135,7 +135,7 @@ def test_a_literal_unk_is_an_ordinary_word_of_a_model_that_has_it():
 
 
 def test_policies_that_cannot_be_followed_say_what_to_do():
-    with pytest.raises(CorpusError, match="no <unk>; use --oov skip"):
+    with pytest.raises(CorpusError, match="no <unk>; use `oov` skip"):
         evaluate(hand_model(unk=False), text(b"a"), oov="unk")
     with pytest.raises(ValueError, match="skip, unk, floor"):
         evaluate(hand_model(), text(b"a"), oov="ignore")

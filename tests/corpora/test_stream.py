@@ -307,7 +307,7 @@ def test_ctrl_c_leaves_no_file_and_no_thread(tmp_path, small_memory, threads):
 
 def test_a_spool_directory_that_cannot_be_used_is_named(tmp_path, small_memory):
     paths = write(tmp_path, b"a b b\n" * 1000)
-    with pytest.raises(CorpusError, match="--tmp names another directory") as error:
+    with pytest.raises(CorpusError, match="`tmp` names another directory") as error:
         encode(paths, WHITESPACE, tmp=str(tmp_path / "missing"))
     assert str(error.value).startswith(str(tmp_path / "missing"))
 

@@ -119,7 +119,7 @@ def test_new_ids_of_dropped_words_by_hand():
 
 
 def test_dropping_needs_room_for_a_word_and_has_two_names():
-    with pytest.raises(CorpusError, match=r"--max-vocab 1: at least 2 \(</s> and a word\)"):
+    with pytest.raises(CorpusError, match=r"`max_vocab` 1: at least 2 \(</s> and a word\)"):
         Vocab.from_counts(WORDS, [1] * 5, max_size=1, rare="drop")
     with pytest.raises(ValueError, match="one of unk, drop"):
         Vocab.from_counts(WORDS, [1] * 5, rare="keep")
@@ -128,7 +128,7 @@ def test_dropping_needs_room_for_a_word_and_has_two_names():
 def test_a_vocabulary_with_room_for_no_word_is_refused():
     with pytest.raises(CorpusError, match="at least 3"):
         Vocab.from_counts(WORDS, [1] * 5, max_size=2)
-    with pytest.raises(CorpusError, match="--min-count 9"):
+    with pytest.raises(CorpusError, match="`min_count` 9"):
         Vocab.from_counts(WORDS, [1] * 5, min_count=9)
 
 

@@ -104,7 +104,7 @@ def test_a_process_that_is_killed_is_one_line(text, eager, monkeypatch):
         return found
 
     monkeypatch.setattr(corpora.text.workers._Worker, "is_ready", is_ready_and_killed)
-    with pytest.raises(CorpusError, match=r"^a process that tokenizes the text .*; --threads 1 does without such"):
+    with pytest.raises(CorpusError, match=r"^a process that tokenizes the text .*; `threads` 1 does without such"):
         result(text, get_tokenizer("word"), threads=2, chunk_size=100)
     assert all(process.poll() is not None for process in eager)
 

@@ -113,10 +113,10 @@ def test_a_cache_helps_where_words_come_again():
     ("kind", "message"),
     [
         ({}, "needs a size"),
-        ({"size": 0}, "--cache 0"),
+        ({"size": 0}, "`cache` 0"),
         ({"size": 1 << 40}, "from 1 to"),
-        ({"decay": 0.0}, "--cache-decay 0"),
-        ({"decay": float("nan")}, "--cache-decay nan"),
+        ({"decay": 0.0}, "`cache_decay` 0"),
+        ({"decay": float("nan")}, "`cache_decay` nan"),
         ({"decay": 1e9}, "from 1e-06 to 100"),
     ],
 )

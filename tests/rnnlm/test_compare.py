@@ -163,7 +163,7 @@ def test_long_texts_are_drawn_in_runs_of_sentences(tmp_path, models):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"samples": 0}, "0 samples"), ({"confidence": 1.0}, "confidence 1"), ({"oov": "nothing"}, "--oov nothing")],
+    [({"samples": 0}, "0 samples"), ({"confidence": 1.0}, "confidence 1"), ({"oov": "nothing"}, "`oov` nothing")],
 )
 def test_what_cannot_be_asked_is_refused(stream, models, change, message):
     with pytest.raises((CorpusError, ValueError), match=message):
@@ -203,7 +203,7 @@ def test_the_summary_as_text_tsv_and_json(stream, models):
     content = json.loads(line)
     assert content["pairs"][0]["total"]["gain_bits"] == found.pairs[0].total.gain_bits
     assert content["pairs"][1]["bands"][0]["share"] is None  # of no gain at all
-    with pytest.raises(ValueError, match="--format xml"):
+    with pytest.raises(ValueError, match="`format` xml"):
         write_comparison(found, io.BytesIO(), "xml")
 
 

@@ -68,7 +68,7 @@ def test_at_least_one_sentence_is_held_out_and_one_is_left(tmp_path):
     assert texts.held_out == 1
     assert texts.train.size == 3
     path.write_bytes(b"a b\n")
-    with pytest.raises(CorpusError, match="1 sentence is too few to hold some out for validation; give --valid"):
+    with pytest.raises(CorpusError, match="1 sentence is too few to hold some out for validation; give `valid`"):
         read_texts([str(path)], [], VocabOptions())
 
 
@@ -122,7 +122,7 @@ def test_a_text_without_a_known_word_is_refused(tmp_path, monkeypatch):
     (tmp_path / "list").write_bytes(b"d\ne\n")
     with pytest.raises(CorpusError, match=r"list: none of its words is in the training text \(text\)"):
         read_texts(["text"], ["text"], VocabOptions(file="list"))
-    with pytest.raises(CorpusError, match="no word is left in the vocabulary after --min-count 99"):
+    with pytest.raises(CorpusError, match="no word is left in the vocabulary after `min_count` 99"):
         read_texts(["text"], [], VocabOptions(min_count=99))
 
 

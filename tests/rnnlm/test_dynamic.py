@@ -249,11 +249,11 @@ def test_the_tokenizer_is_the_models():
 
 @pytest.mark.parametrize("alpha", [0, -1, float("nan"), float("inf")])
 def test_a_rate_that_cannot_be_learnt_with(alpha):
-    with pytest.raises(CorpusError, match=r"--dynamic .*: a learning rate above 0"):
+    with pytest.raises(CorpusError, match=r"`dynamic` .*: a learning rate above 0"):
         DynamicLM(small_model(), alpha)
 
 
 def test_divergence_is_said_with_its_place():
     dynamic = DynamicLM(small_model(activation="relu"), 1e150)
-    with pytest.raises(CorpusError, match=r"diverged at word \d+: lower --dynamic \(1e\+150\)"):
+    with pytest.raises(CorpusError, match=r"diverged at word \d+: lower `dynamic` \(1e\+150\)"):
         dynamic.score_ids(small_text(200), dynamic.start())

@@ -131,7 +131,7 @@ MODEL, CACHE = {"weight": 1, "model": "models/a.rnnlm"}, {"weight": 1, "cache": 
         (mixture_of(MODEL | {"weight": 0.5}), "the weights sum to 0.5"),
         (mixture_of(MODEL | {"model": 3}), 'component 1: "model" is not a path'),
         (mixture_of(CACHE), "a cache needs a model beside it"),
-        (mixture_of(MODEL | {"weight": 0}, {"weight": 1, "cache": {"size": 0}}), "--cache 0"),
+        (mixture_of(MODEL | {"weight": 0}, {"weight": 1, "cache": {"size": 0}}), "`cache` 0"),
         (mixture_of(MODEL, {"weight": 0, "cache": {"size": 2.5}}), 'component 2: the "size" of a cache'),
         (mixture_of(MODEL, {"weight": 0, "cache": {"decay": "x"}}), 'component 2: the "decay" of a cache'),
         (mixture_of(MODEL, {"weight": 0, "cache": 500}), "component 2: expected an object"),

@@ -225,8 +225,8 @@ def test_models_that_have_nothing_in_common_are_told_so():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([0.5, 0.5], "--weight given 2 times for 3 models"),
-        ([1.0], "--weight given once for 3 models"),
+        ([0.5, 0.5], "`weights` given 2 times for 3 models"),
+        ([1.0], "`weights` given once for 3 models"),
         ([0.5, 0.6, -0.1], r"weight -0.1: a number from 0 to 1e\+06 is needed"),
         ([0.5, 0.5, float("nan")], "weight nan"),
         ([float("inf"), 0, 0], "weight inf"),
@@ -260,9 +260,9 @@ def test_a_cache_is_one_more_component_and_is_mixed_linearly_with_products():
     product = assemble(models, [1, 1], "log-linear", cache_decay=0.1)
     assert (product.kind, product.models[0].kind) == ("linear", "log-linear")
     assert product.weights.tolist() == [0.9, 0.1]
-    with pytest.raises(CorpusError, match="--cache-weight without a cache"):
+    with pytest.raises(CorpusError, match="`cache_weight` without a cache"):
         assemble(models, cache_weight=0.1)
-    with pytest.raises(CorpusError, match=r"--cache-weight 1\.5"):
+    with pytest.raises(CorpusError, match=r"`cache_weight` 1\.5"):
         assemble(models, cache_size=3, cache_weight=1.5)
 
 
@@ -313,7 +313,7 @@ def test_what_em_cannot_fit_is_refused():
         fit_weights(np.array([[-1.0, -1], [np.nan, -1]]))
     with pytest.raises(CorpusError, match="start weights"):
         fit_weights(np.array([[-np.inf, -1.0]]), [1, 0])
-    with pytest.raises(CorpusError, match="--weight given once for 2 models"):
+    with pytest.raises(CorpusError, match="`weights` given once for 2 models"):
         fit_weights(np.array([[-1.0, -1.0]]), [1])
     with pytest.raises(CorpusError, match="precision"):
         fit_weights(np.array([[-1.0, -1.0]]), precision=0)
@@ -401,7 +401,7 @@ def test_tuned_weights_are_those_of_the_words_that_count(tmp_path):
         aside = np.array([0.01, -0.01])
         for other in ([0.5, 0.5], fit.weights + aside, fit.weights - aside):
             assert evaluate(mixture.with_weights(other), stream).perplexity > fit.perplexity
-        with pytest.raises(CorpusError, match="--tune"):
+        with pytest.raises(CorpusError, match="`tune`"):
             tune(Mixture([a, b], kind="log-linear"), stream)
 
 

@@ -272,7 +272,7 @@ def test_counts_that_are_too_large_together(tmp_path):
 
 def test_an_order_without_n_grams(tmp_path):
     path = write(tmp_path / "c", b"a\t1\nb\t1\na b\t1\n")
-    with pytest.raises(CorpusError, match=r"c: no 3-grams; --order 2 is the highest"):
+    with pytest.raises(CorpusError, match=r"c: no 3-grams; `order` 2 is the highest"):
         read_counted([path], 3)
     with pytest.raises(CorpusError, match=r"no 2-grams, which a model needs as well"):
         read_counted([write(tmp_path / "d", b"a\t1\na b c\t1\n")], 3)

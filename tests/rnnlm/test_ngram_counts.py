@@ -176,7 +176,7 @@ def test_an_error_in_a_thread_is_the_error_of_all(small_pieces, monkeypatch):
 
 
 def test_a_directory_that_is_not_there_is_an_error_with_its_name(tmp_path):
-    with pytest.raises(CorpusError, match=r"nowhere: .*; --tmp names another directory"):
+    with pytest.raises(CorpusError, match=r"nowhere: .*; `tmp` names another directory"):
         count_ids(random_ids(1, 500, 10), 10, 3, arena=Arena(True, str(tmp_path / "nowhere")))
 
 

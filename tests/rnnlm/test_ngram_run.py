@@ -156,19 +156,19 @@ def test_a_model_in_files_scores_and_predicts_like_one_in_memory(text):
 
 
 def test_too_little_memory_is_refused_with_what_is_needed(text):
-    with pytest.raises(CorpusError, match=r"^--memory 100M is too little for this text: 185M at least$"):
+    with pytest.raises(CorpusError, match=r"^`memory` 100M is too little for this text: 185M at least$"):
         estimate_model([text], memory=100 * MIB)
     assert estimate_model([text], memory=185 * MIB).order == 3
 
 
 def test_a_large_vocabulary_needs_memory_too(text, monkeypatch):
     monkeypatch.setattr("rnnlm.ngram.run._A_WORD", MIB)
-    with pytest.raises(CorpusError, match=r"^--memory 190M is too little for this text: 237M at least$"):
+    with pytest.raises(CorpusError, match=r"^`memory` 190M is too little for this text: 237M at least$"):
         estimate_model([text], memory=190 * MIB)
 
 
 def test_a_directory_that_is_not_there_is_named(text, tmp_path):
-    with pytest.raises(CorpusError, match=r"nowhere: .*--tmp names another directory"):
+    with pytest.raises(CorpusError, match=r"nowhere: .*`tmp` names another directory"):
         estimate_model([text], memory=215 * MIB, tmp=str(tmp_path / "nowhere"))
 
 
@@ -182,7 +182,7 @@ def test_too_little_memory_or_space_is_told_before_the_text_is_read(text, tmp_pa
     monkeypatch.setattr("rnnlm.ngram.run.encode", None)
     with pytest.raises(CorpusError, match=short):
         estimate_model([text], memory=215 * MIB, tmp=str(tmp_path))
-    with pytest.raises(CorpusError, match="--memory 100M is too little"):
+    with pytest.raises(CorpusError, match="`memory` 100M is too little"):
         estimate_model([text], memory=100 * MIB, tmp=str(tmp_path))
     # enough memory for n-grams, but not for the text: its file needs room, too
     monkeypatch.setattr("rnnlm.ngram.run.MEMORY_LIMIT", 1000)
@@ -325,17 +325,17 @@ def test_warnings_are_said_with_the_order(tmp_path):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"order": 0}, "--order 0: from 1 to 9"),
-        ({"order": 10}, "--order 10: from 1 to 9"),
-        ({"smoothing": "laplace"}, "--smoothing laplace: one of modified-kneser-ney, "),
-        ({"min_counts": ()}, "--min-count "),
-        ({"min_counts": (0,)}, "--min-count 0: at most one number an order, from 1 on"),
-        ({"min_counts": (1, 1, 1, 1)}, "--min-count 1,1,1,1: at most one number an order, from 1 on"),
-        ({"prune": -0.1}, "--prune -0.1: a threshold from 0 to 1"),
-        ({"prune": 1.0}, "--prune 1.0: a threshold from 0 to 1"),
-        ({"prune": float("nan")}, "--prune nan: a threshold from 0 to 1"),
-        ({"prune": 1e-8, "smoothing": "stupid-backoff"}, "--prune with --smoothing stupid-backoff: "),
-        ({"unk": "skip"}, "--unk skip: one of word, kenlm"),
+        ({"order": 0}, "`order` 0: from 1 to 9"),
+        ({"order": 10}, "`order` 10: from 1 to 9"),
+        ({"smoothing": "laplace"}, "`smoothing` laplace: one of modified-kneser-ney, "),
+        ({"min_counts": ()}, "`min_count` "),
+        ({"min_counts": (0,)}, "`min_count` 0: at most one number an order, from 1 on"),
+        ({"min_counts": (1, 1, 1, 1)}, "`min_count` 1,1,1,1: at most one number an order, from 1 on"),
+        ({"prune": -0.1}, "`prune` -0.1: a threshold from 0 to 1"),
+        ({"prune": 1.0}, "`prune` 1.0: a threshold from 0 to 1"),
+        ({"prune": float("nan")}, "`prune` nan: a threshold from 0 to 1"),
+        ({"prune": 1e-8, "smoothing": "stupid-backoff"}, "`prune` with `smoothing` stupid-backoff: "),
+        ({"unk": "skip"}, "`unk` skip: one of word, kenlm"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_anything_is_read(options, part):

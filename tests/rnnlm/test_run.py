@@ -65,7 +65,7 @@ def test_the_model_of_a_run_that_has_not_ended_is_gone_on_from(folder):
     assert [report.epoch for report in small_run(say=said.append).epochs()] == [1, 2]
     assert "going on from m: epoch 1, word 0 of 230" in said
     assert not native.is_unfinished("m")
-    with pytest.raises(CorpusError, match="m: already exists; --force replaces it"):
+    with pytest.raises(CorpusError, match="m: already exists; `force` replaces it"):
         check_outputs("m")
     assert check_outputs("m", force=True) is False
 
@@ -84,8 +84,8 @@ def test_nobody_may_read_more_of_an_unfinished_run_than_of_its_model(folder):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("old",), "old: already exists; --force replaces it"),
-        (("new", "old"), "old: already exists; --force replaces it"),
+        (("old",), "old: already exists; `force` replaces it"),
+        (("new", "old"), "old: already exists; `force` replaces it"),
         (("sub",), "sub: is a directory"),
         (("none/m",), "none/m: there is no directory none"),
         (("old", None, True, ["./old"]), "old: is read in this run as well"),
@@ -114,14 +114,14 @@ def test_the_memory_is_said_and_refused_where_there_is_less(monkeypatch):
     # 14 x 5 + 5 x 5 + 14 x 5 + 4 x 5 numbers of 8 bytes; 230 + 90 ids of 4; 30 MiB of kernels
     assert "memory: about 131 MB (1 KB of parameters, 1 KB of ids)" in said
     monkeypatch.setattr(run_module, "available_memory", lambda: 30_000_000)
-    with pytest.raises(CorpusError, match=r"needs about 31 MB more of memory \(.*\), 30 MB are free: lower --hidden"):
+    with pytest.raises(CorpusError, match=r"needs about 31 MB more of memory \(.*\), 30 MB are free: lower `hidden`"):
         list(small_run(force=True).epochs())
     monkeypatch.setattr(run_module, "available_memory", lambda: None)  # a system that does not tell
     assert list(small_run(force=True, epochs=1).epochs())
 
 
 def test_more_classes_than_words():
-    with pytest.raises(CorpusError, match="--class 15: more classes than the 14 words of the vocabulary"):
+    with pytest.raises(CorpusError, match="`classes` 15: more classes than the 14 words of the vocabulary"):
         list(small_run(model={"classes": 15}).epochs())
     assert list(small_run(model={"classes": N_WORDS}, epochs=1).epochs())
 
@@ -210,7 +210,7 @@ def test_force_starts_over_where_a_checkpoint_is_damaged():
     next(epochs)
     run.trainer.progress.alpha = -1.0
     epochs.close()
-    with pytest.raises(FormatError, match=r"m\.checkpoint: damaged, .*progress is .* --force starts over"):
+    with pytest.raises(FormatError, match=r"m\.checkpoint: damaged, .*progress is .* `force` starts over"):
         list(small_run().epochs())
     said = []
     assert [report.epoch for report in small_run(force=True, say=said.append).epochs()] == [0, 1, 2]

@@ -290,8 +290,8 @@ def test_a_number_that_is_not_finite_ends_the_run_with_a_line_on_what_to_lower()
         fit(trainer)
     message = str(caught.value)
     assert "epoch 0" in message
-    assert "--alpha (0.1)" in message
-    assert "--gradient-cutoff" in message
+    assert "`alpha` (0.1)" in message
+    assert "`gradient_cutoff`" in message
     assert "\n" not in message
     assert isinstance(caught.value, CorpusError)
     assert trainer.progress.position == 0  # the chunk does not count
@@ -309,14 +309,14 @@ def test_steps_that_are_far_too_long_are_noticed(dtype, activation, classes):
 def test_a_perplexity_that_no_number_can_hold_ends_the_run(monkeypatch):
     trainer = with_validation(monkeypatch, make_trainer(), [-50_000])  # 500 decimal digits a word
     with pytest.raises(
-        Diverged, match=r"diverged in epoch 0 \(the validation text has 1661 bits a word\): lower --alpha"
+        Diverged, match=r"diverged in epoch 0 \(the validation text has 1661 bits a word\): lower `alpha`"
     ):
         fit(trainer)
 
 
 @pytest.mark.parametrize("what", [np.nan, np.inf, -np.inf])
 def test_a_validation_text_without_a_finite_probability_ends_the_run(what, monkeypatch):
-    with pytest.raises(Diverged, match="--alpha"):
+    with pytest.raises(Diverged, match="`alpha`"):
         fit(with_validation(monkeypatch, make_trainer(), [what]))
 
 
@@ -390,5 +390,5 @@ def test_state_that_kernels_could_not_follow_is_refused(name, where, value):
 def test_an_entropy_whose_perplexity_is_no_number_is_divergence():
     trainer = make_trainer()
     trainer.validate = lambda: (-400.0, 1, None)  # 2 to the power of its 1329 bits is beyond float64
-    with pytest.raises(Diverged, match=r"training diverged in epoch 0 .*: lower --alpha"):
+    with pytest.raises(Diverged, match=r"training diverged in epoch 0 .*: lower `alpha`"):
         next(trainer.fit())

@@ -107,7 +107,7 @@ def test_first_centroids_may_come_from_a_sample(monkeypatch):
     [
         ({"k": 0}, "at least 1 class"),
         ({"k": 11}, r"more classes than words \(10\)"),
-        ({"k": 2, "iterations": 0}, "--iterations 0"),
+        ({"k": 2, "iterations": 0}, "`iterations` 0"),
         ({"k": 2, "method": "kmeans"}, "one of spherical, word2vec"),
     ],
 )

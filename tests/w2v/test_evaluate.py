@@ -115,13 +115,13 @@ def test_vectors_of_zeros_neither_answer_nor_ask():
 def test_no_question_seen_is_an_error():
     vectors = WordVectors([b"A", b"B"], np.eye(2, dtype=np.float32))
     questions = [Section(b"", [(b"a", b"b", b"c", b"d")] * 3)]
-    with pytest.raises(CorpusError, match=r"^of 3 questions none has all its words in the vocabulary; --case upper"):
+    with pytest.raises(CorpusError, match=r"^of 3 questions none has all its words in the vocabulary; `case` upper"):
         accuracy(vectors, questions, restrict=None, case="keep")
     with pytest.raises(CorpusError, match=r"^of 3 questions none has all its words in the first 1 words$"):
         accuracy(vectors, questions, restrict=1)
 
 
-@pytest.mark.parametrize(("option", "message"), [({"case": "lower"}, "--case lower"), ({"method": "x"}, "--method x")])
+@pytest.mark.parametrize(("option", "message"), [({"case": "lower"}, "`case` lower"), ({"method": "x"}, "`method` x")])
 def test_settings_are_known(option, message):
     with pytest.raises(ValueError, match=message):
         accuracy(*random_case(1), **option)
@@ -172,7 +172,7 @@ def test_a_vector_of_zeros_is_like_nothing():
 
 def test_pairs_that_are_all_unknown_are_an_error():
     vectors = WordVectors([b"a", b"b"], np.eye(2, dtype=np.float32))
-    with pytest.raises(CorpusError, match=r"^pairs.txt: of 1 pairs none has both words in the vocabulary; --lower"):
+    with pytest.raises(CorpusError, match=r"^pairs.txt: of 1 pairs none has both words in the vocabulary; `lower`"):
         similarity(vectors, pairs((b"A", b"B", 1)))
     with pytest.raises(CorpusError, match="another language"):
         similarity(vectors, pairs((b"x", b"y", 1)))

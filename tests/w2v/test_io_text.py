@@ -184,7 +184,7 @@ def test_the_first_words_only(tmp_path):
     assert (list(v.words), v.vectors.shape) == ([b"the"], (1, 3))
     assert len(loaded(tmp_path, TWO, limit=5)) == 2
     assert list(loaded(tmp_path, b"a 1 2\nb 1 2\nrubbish\n", limit=2).words) == [b"a", b"b"]
-    with pytest.raises(ValueError, match="--limit 0"):
+    with pytest.raises(ValueError, match="`limit` 0"):
         loaded(tmp_path, TWO, limit=0)
 
 

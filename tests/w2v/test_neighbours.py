@@ -137,7 +137,7 @@ def test_3cosmul_is_the_product_of_shifted_cosines(small_blocks):
 
 
 def test_methods_are_known():
-    with pytest.raises(ValueError, match="--method sum: one of 3cosadd, 3cosmul"):
+    with pytest.raises(ValueError, match="`method` sum: one of 3cosadd, 3cosmul"):
         analogies(vectors_of([[1, 2]] * 4), [[0, 1, 2]], 1, "sum")
 
 

@@ -90,10 +90,10 @@ def test_the_score_may_be_in_another_column(write):
     path = write(b"w1\tw2\tPOS\tscore\tn\nold\tnew\tA\t1.5\t9\n")  # as SimLex-999
     for column in ("4", 4, "score"):
         assert words_and_scores(read_pairs(path, column=column)) == [(b"old", b"new", 1.5)]
-    with pytest.raises(FormatError, match=r':2: expected a score in column 3, found "A"; --column says where it is'):
+    with pytest.raises(FormatError, match=r':2: expected a score in column 3, found "A"; `column` says where it is'):
         read_pairs(path)
     for column in ("2", "0", "-1", "nothing"):
-        with pytest.raises(CorpusError, match=rf'--column {column}: .* or one of "POS, score'):
+        with pytest.raises(CorpusError, match=rf'`column` {column}: .* or one of "POS, score'):
             read_pairs(path, column=column)
 
 

@@ -68,7 +68,7 @@ def test_paths_of_a_checkpoint_mean_the_same_everywhere(folder):
 def test_memory_is_told_before_it_is_taken(small_run, monkeypatch):
     said = []
     monkeypatch.setattr(run_module, "available_memory", lambda: 30_000_000)
-    with pytest.raises(CorpusError, match=r"needs about \d+ MB more of memory .*, 30 MB are free: lower --size"):
+    with pytest.raises(CorpusError, match=r"needs about \d+ MB more of memory .*, 30 MB are free: lower `size`"):
         next(small_run(say=said.append).epochs())
     assert said == []
     monkeypatch.setattr(run_module, "available_memory", lambda: None)  # the system does not say
@@ -162,7 +162,7 @@ def test_a_log_that_cannot_be_written_any_more_leaves_a_checkpoint(small_run, mo
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_that_diverges_writes_nothing_and_says_what_to_lower(small_run):
-    with pytest.raises(Diverged, match=r"training diverged in epoch \d .*: lower --alpha \(1e\+300\); nothing is wri"):
+    with pytest.raises(Diverged, match=r"training diverged in epoch \d .*: lower `alpha` \(1e\+300\); nothing is wri"):
         list(small_run(config={"alpha": 1e300}).epochs())
     assert os.listdir() == ["text"]
 

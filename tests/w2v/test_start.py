@@ -86,7 +86,7 @@ def test_files_of_other_programs_have_no_outputs():
 
 
 def test_vectors_of_another_size_are_refused():
-    with pytest.raises(CorpusError, match="old: vectors of size 5, where --size is 6"):
+    with pytest.raises(CorpusError, match="old: vectors of size 5, where `size` is 6"):
         start.require_size("old", older(WORDS, COUNTS), 6)
 
 

@@ -104,7 +104,7 @@ def phrases(context, text, output, bigrams, connectors, threshold, passes, separ
     from w2v.phrases import PhraseConfig, write_phrases
 
     passed = {name: o.pop(name) for name in ("tokenizer", "lower", "threads", "tmp")}
-    try:
+    with options.wrong_usage(context, (ValueError,)):
         config = PhraseConfig(
             thresholds=threshold,
             passes=passes or max(1, len(threshold)),
@@ -112,8 +112,6 @@ def phrases(context, text, output, bigrams, connectors, threshold, passes, separ
             connectors=_connectors(connectors),
             **o,
         )
-    except ValueError as error:
-        raise click.UsageError(str(error), context) from error
     with stages() as progress:
         write_phrases(text, output, config, bigrams_file=bigrams, **passed, say=note, progress=progress)
 

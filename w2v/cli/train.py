@@ -9,8 +9,9 @@ from dataclasses import replace
 import click
 
 from corpora.command import options
-from corpora.command.options import ABOVE_0, FROM_0, Number, note, print_report
-from w2v.config import CBOW_UPDATES, DTYPES, MAX_SIZE, MAX_WINDOW, NEGATIVES
+from corpora.command.options import ABOVE_0, FROM_0, note, print_report
+from corpora.command.settings import setting_option, settings_options, values_of
+from w2v.config import TrainConfig
 
 FORMATS = ("native", "text", "binary")
 # what may be given beside --resume: the rest is in the checkpoint
@@ -29,48 +30,13 @@ _WITH_RESUME = {"text", "output", "resume", "threads", "tmp", "checkpoint"}
 )  # fmt: skip
 @click.option("--binary", is_flag=True, help="Short for --format binary.")
 @click.option(
-    "--cbow/--skipgram", default=True, show_default=True,
+    "--cbow/--skipgram", "architecture", default=True, show_default=True,
+    callback=lambda context, parameter, is_cbow: "cbow" if is_cbow else "skipgram",
     help="Predict a word by those around it, or those by the word.",
 )  # fmt: skip
-@click.option(
-    "--size", type=click.IntRange(1, MAX_SIZE), default=100, show_default=True, metavar="D",
-    help="Numbers in a vector.",
-)  # fmt: skip
-@click.option(
-    "--window", type=click.IntRange(1, MAX_WINDOW), default=5, show_default=True, metavar="N",
-    help="At most N words to each side are the context; how many is drawn for each word.",
-)  # fmt: skip
-@click.option("--fixed-window", is_flag=True, help="Always N words to each side.")
-@click.option(
-    "--sample", type=Number(0, 1), default=1e-3, show_default=True, metavar="X",
-    help="Words with a larger share of the text are left out at random; 0: none is.",
-)  # fmt: skip
-@click.option(
-    "--negative", type=click.IntRange(0, 1000), default=5, show_default=True, metavar="N",
-    help="Negative sampling: words drawn for each example; 0: off.",
-)  # fmt: skip
-@click.option("--hs", is_flag=True, help="Hierarchical softmax, beside negative sampling unless that is --negative 0.")
-@click.option(
-    "--negatives", type=click.Choice(NEGATIVES), default="shared", show_default=True,
-    help="Draw them for each example (exact, as word2vec.c), or let several share them.",
-)  # fmt: skip
-@click.option(
-    "--ns-exponent", type=FROM_0, default=0.75, show_default=True, metavar="X",
-    help="Draw them by their counts to this power.",
-)  # fmt: skip
-@click.option(
-    "--cbow-update", type=click.Choice(CBOW_UPDATES), default="original", show_default=True,
-    help="CBOW: each context word gets the whole error, or (corrected) its share of it.",
-)  # fmt: skip
-@click.option(
-    "--iter", "iterations", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
-    help="Epochs: passes over the text.",
-)  # fmt: skip
-@click.option(
-    "--alpha", type=ABOVE_0, metavar="X",
-    help="Starting learning rate.  [default: 0.05 for CBOW, 0.025 for skip-gram; with --cbow-update corrected 0.05 "
-    "times the mean number of context words]",
-)  # fmt: skip
+@settings_options(TrainConfig, "size", "window", "fixed_window", "sample", "negative", "hs", "negatives")
+@setting_option(TrainConfig, "ns_exponent", type=FROM_0)
+@settings_options(TrainConfig, "cbow_update", "iterations", "alpha")
 @click.option(
     "--min-count", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
     help="Rarer words are left out.",
@@ -91,14 +57,7 @@ _WITH_RESUME = {"text", "output", "resume", "threads", "tmp", "checkpoint"}
     help="Write a class of N for every word, by k-means, in place of the vectors.",
 )  # fmt: skip
 @options.seed_option
-@click.option(
-    "--deterministic", is_flag=True,
-    help="The same bytes whatever the number of threads.  One thread is always so.",
-)  # fmt: skip
-@click.option(
-    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True,
-    help="The numbers to compute with.",
-)  # fmt: skip
+@settings_options(TrainConfig, "deterministic", "dtype")
 @options.tokenizer_options
 @click.option("--log", metavar="FILE", help="Write JSON lines: one an epoch, one every ten seconds.")
 @click.option(
@@ -164,14 +123,13 @@ def _check_usage(context, o: dict) -> None:
 
 def _started(context, o: dict, claimed):
     """The Run of the options, or of its checkpoint if it was interrupted."""
-    from w2v.config import TrainConfig
-
     initial = None
     if o["init"] is not None:
         size_is_given = context.get_parameter_source("size").name == "COMMANDLINE"
         initial = _initial(o["init"], o["size"] if size_is_given else None)
         o["size"] = initial.dim
-    config = _config(context, o, TrainConfig)
+    with options.wrong_usage(context, (ValueError,)):
+        config = TrainConfig(architecture=o["architecture"], **values_of(TrainConfig, o))
 
     from corpora.jobs.resumable import check_outputs, checkpoint_of, keeps_state
     from corpora.text.inputs import expand
@@ -296,18 +254,6 @@ def _initial(path: str, size: int | None):
     if size is not None:
         require_size(path, vectors, size)
     return vectors
-
-
-def _config(context, o: dict, make):
-    try:
-        return make(
-            architecture="cbow" if o["cbow"] else "skipgram", size=o["size"], window=o["window"], sample=o["sample"],
-            hs=o["hs"], negative=o["negative"], negatives=o["negatives"], ns_exponent=o["ns_exponent"],
-            cbow_update=o["cbow_update"], fixed_window=o["fixed_window"], iterations=o["iterations"],
-            alpha=o["alpha"], seed=o["seed"], deterministic=o["deterministic"], dtype=o["dtype"],
-        )  # fmt: skip
-    except ValueError as error:
-        raise click.UsageError(str(error), context) from error
 
 
 def _format(o: dict) -> str:

@@ -65,7 +65,7 @@ def load(
     CorpusError or FormatError, one line, for any other file.
     """
     if limit is not None and limit < 1:
-        raise ValueError(f"--limit {limit}: at least 1 word")
+        raise ValueError(f"`limit` {limit}: at least 1 word")
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype {dtype}: one of {', '.join(DTYPES)}")
     given = {"limit": limit, "dtype": dtype, "warn": warn, "progress": progress}

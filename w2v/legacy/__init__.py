@@ -6,12 +6,11 @@ Importing this loads neither NumPy nor Numba.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 
-from corpora.errors import CorpusError
-from w2v.legacy.options import NAMES, parse
+from corpora.command.c_options import single_dashes
+from w2v.legacy.options import BY_NAME, NAMES, parse
 
 __all__ = ["is_legacy", "main"]
 
@@ -31,12 +30,6 @@ def main(argv: Sequence[str]) -> int:
         print(f"Warning: {argument}: not an option of word2vec; ignored, as there", file=sys.stderr)
     from w2v.legacy.train import train
 
-    try:
+    with single_dashes(BY_NAME):
         train(options)
-    except (CorpusError, ValueError) as error:
-        # the library's messages name the new options
-        message = re.sub(r"(?<!\S)--(?=[a-z])", "-", str(error))
-        if message == str(error):
-            raise
-        raise CorpusError(message) from error
     return 0

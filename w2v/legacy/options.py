@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from corpora.command.c_options import as_text, integer, real
+from corpora.command.c_options import as_text, integer, real, values_of
 from corpora.errors import CorpusError
+from corpora.settings import settings_of
 from w2v.config import TrainConfig
 
 
@@ -20,27 +21,32 @@ class Option(NamedTuple):
     read: Callable
 
 
+def _setting(name: str) -> Option:
+    setting = settings_of(TrainConfig)[name]
+    return Option(setting.old, name, real if setting.kind is float else integer)
+
+
 OPTIONS = (
     Option("-train", "train", as_text),
     Option("-output", "output", as_text),
     Option("-save-vocab", "save_vocab", as_text),
     Option("-read-vocab", "read_vocab", as_text),
-    Option("-size", "size", integer),
+    _setting("size"),
     Option("-debug", "debug", integer),
     Option("-binary", "binary", integer),
     Option("-cbow", "cbow", integer),
-    Option("-alpha", "alpha", real),
-    Option("-window", "window", integer),
-    Option("-sample", "sample", real),
-    Option("-hs", "hs", integer),
-    Option("-negative", "negative", integer),
+    _setting("alpha"),
+    _setting("window"),
+    _setting("sample"),
+    _setting("hs"),
+    _setting("negative"),
     Option("-threads", "threads", integer),
-    Option("-iter", "iter", integer),
+    _setting("iterations"),
     Option("-min-count", "min_count", integer),
     Option("-classes", "classes", integer),
 )
-_BY_NAME = {option.name: option for option in OPTIONS}
-NAMES = frozenset(_BY_NAME)
+BY_NAME = {option.name: option for option in OPTIONS}
+NAMES = frozenset(BY_NAME)
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,17 @@ class Options:
     output: str | None = None
     save_vocab: str | None = None
     read_vocab: str | None = None
-    size: int = 100
+    size: int = TrainConfig.size
     debug: int = 2
     binary: int = 0
     cbow: int = 1
-    alpha: float | None = None
-    window: int = 5
-    sample: float = 1e-3
-    hs: int = 0
-    negative: int = 5
+    alpha: float | None = TrainConfig.alpha
+    window: int = TrainConfig.window
+    sample: float = TrainConfig.sample
+    hs: int = int(TrainConfig.hs)
+    negative: int = TrainConfig.negative
     threads: int = 12
-    iter: int = 5
+    iterations: int = TrainConfig.iterations
     min_count: int = 5
     classes: int = 0
 
@@ -75,25 +81,14 @@ class Options:
             sample=self.sample,
             hs=bool(self.hs),
             negative=max(self.negative, 0),  # word2vec.c: off
-            iterations=self.iter,
+            iterations=self.iterations,
             alpha=self.alpha,
         )
 
 
 def parse(argv: Sequence[str]) -> tuple[Options, list[str]]:
     """The options, and the arguments that word2vec.c would not look at.  CorpusError for what cannot be done."""
-    values: dict = {}
-    ignored = []
-    arguments = iter(argv)
-    for name in arguments:
-        option = _BY_NAME.get(name)
-        if option is None:
-            ignored.append(name)
-            continue
-        text = next(arguments, None)
-        if text is None:
-            raise CorpusError(f"{name}: its value is missing")
-        values.setdefault(option.field, option.read(name, text))  # word2vec.c takes the first of two
+    values, ignored = values_of(argv, BY_NAME)
     options = Options(**values)
     _check(options)
     return options, ignored

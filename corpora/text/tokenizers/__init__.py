@@ -179,7 +179,7 @@ def _mecab():
         return fugashi.Tagger("-Owakati")
     except (ImportError, RuntimeError) as error:
         remedy = "pip install fugashi unidic-lite"
-        raise CorpusError(f"--tokenizer japanese: fugashi and a dictionary are needed: {remedy}") from error
+        raise CorpusError(f"`tokenizer` japanese: fugashi and a dictionary are needed: {remedy}") from error
 
 
 TOKENIZERS: dict[str, Callable[[bool], Tokenizer]] = {
@@ -190,7 +190,7 @@ TOKENIZERS: dict[str, Callable[[bool], Tokenizer]] = {
 def get_tokenizer(name: str = "whitespace", lower: bool = False) -> Tokenizer:
     """The tokenizer of that name; CorpusError where there is none, or what it needs is not installed."""
     if name not in TOKENIZERS:
-        raise CorpusError(f"--tokenizer {name}: one of {', '.join(TOKENIZERS)}")
+        raise CorpusError(f"`tokenizer` {name}: one of {', '.join(TOKENIZERS)}")
     return TOKENIZERS[name](lower)
 
 

@@ -55,7 +55,7 @@ def write_counts(
     from rnnlm.ngram.run import count_texts
 
     if not 1 <= order <= MAX_ORDER:
-        raise ValueError(f"--order {order}: from 1 to {MAX_ORDER}")
+        raise ValueError(f"`order` {order}: from 1 to {MAX_ORDER}")
     threads = threads or available()
     vocab, counted, _ = count_texts(
         texts, order, tokenizer=tokenizer, memory=memory, threads=threads, tmp=tmp, say=say, progress=progress,
@@ -287,7 +287,7 @@ class _Rows:
             raise self._missing(place, n_rows)
         vocab, internal = self._vocabulary()
         if len(vocab) > MAX_WORDS:
-            raise CorpusError(f"{len(vocab)} different words; {MAX_WORDS} are possible: a --vocab with fewer helps")
+            raise CorpusError(f"{len(vocab)} different words; {MAX_WORDS} are possible: a `vocab` with fewer helps")
         for n, of_order in enumerate(sums, 1):
             if (word := int(of_order.argmax())) and of_order[word] > LARGEST:
                 shown_word = shown(self._table.words(np.array([word - 1]))[0])
@@ -323,7 +323,7 @@ class _Rows:
             return CorpusError(f"{place}: no n-grams")
         if missing > found[-1] + 1:
             return CorpusError(
-                f"{place}: no {self._order}-grams; --order {found[-1] + 1} is the highest that these are enough for"
+                f"{place}: no {self._order}-grams; `order` {found[-1] + 1} is the highest that these are enough for"
             )
         return CorpusError(f"{place}: no {missing}-grams, which a model needs as well as the longer ones")
 

@@ -124,7 +124,7 @@ def estimate(
         if any_dropped:
             n_bytes = _TO_CUT * sum(map(len, nodes[1:-1]))
             if arena.spill and n_bytes > arena.room:
-                warn(f"leaving n-grams out takes up to {readable_size(n_bytes)} beside what --memory bounds")
+                warn(f"leaving n-grams out takes up to {readable_size(n_bytes)} beside what `memory` bounds")
             _mark_dropped(nodes, marks)
             for n in range(order, 1, -1):
                 nodes[n - 1] = nodes[n - 1][: compact(nodes[n - 1], nodes[n - 2]) + 1]
