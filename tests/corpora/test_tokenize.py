@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora.errors import CorpusError
-from corpora.text import tokenizers as tokenize
-from corpora.text.tokenizers import TOKENIZERS, from_spec, get_tokenizer
+from corpora.text.tokenizers import TOKENIZERS, from_spec, get_tokenizer, japanese, word
+from corpora.text.tokenizers.char import SPACE
 
 needs_fugashi = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("fugashi", "unidic_lite"))), reason="the extra `ja` is not installed"
@@ -49,13 +49,13 @@ def test_words(text, tokens):
 
 
 def test_marks_are_all_that_unicode_has():
-    pattern = tokenize._word_patterns()[0]
+    pattern = word._word_patterns()[0]
     marks = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] == "M"]
     assert all(pattern.fullmatch("a" + mark + "b") for mark in marks)
 
 
 def test_a_line_of_ascii_has_the_same_words_beside_one_that_is_not():
-    general, ascii_only = tokenize._word_patterns()
+    general, ascii_only = word._word_patterns()
     text = "".join(map(chr, range(128))) * 2 + "a-b 3.14,15 it's <unk></s><s>"
     assert general.findall(text) == ascii_only.findall(text)
 
@@ -82,7 +82,7 @@ def test_lines_stay_lines_and_no_character_but_space_is_lost(name, text):
     given_text = f"{text}\n\n{text}"
     result = tokenizer.split(given_text.encode("utf-8", "surrogateescape"))
     assert result.count(b"\n") == 2
-    decoded = result.decode("utf-8", "surrogateescape").replace(tokenize.SPACE, "")
+    decoded = result.decode("utf-8", "surrogateescape").replace(SPACE, "")
     assert "".join(decoded.split()) == "".join(given_text.split())
     if name != "whitespace":
         assert b"  " not in result
@@ -133,7 +133,7 @@ def test_a_long_japanese_line_is_cut_between_sentences_and_kept_whole():
 
 def test_without_fugashi_one_line_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "fugashi", None)
-    tokenize._mecab.cache_clear()
+    japanese._mecab.cache_clear()
     with pytest.raises(CorpusError, match="pip install fugashi unidic-lite"):
         get_tokenizer("japanese")
-    tokenize._mecab.cache_clear()
+    japanese._mecab.cache_clear()
