@@ -1,7 +1,8 @@
-"""How word vectors are trained, as a frozen value that is validated when it is made."""
+"""How word vectors are trained and phrases are found, as frozen values that are validated when they are made."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from corpora.jobs.record import Record, require
@@ -15,6 +16,8 @@ ALPHA = {"cbow": 0.05, "skipgram": 0.025}
 MIN_ALPHA = 1e-4  # share of alpha below which the learning rate never falls
 MAX_WINDOW = 1000
 MAX_SIZE = 100_000
+DEFAULT_THRESHOLDS = {"word2phrase": 100.0, "npmi": 0.5}  # of phrases, by their score
+SCORES = tuple(DEFAULT_THRESHOLDS)
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,53 @@ class TrainConfig(Record):
     def mean_contexts(self) -> int:
         """Of a word in the middle of a long sentence: 1 to ``window`` to each side, or always ``window``."""
         return 2 * self.window if self.fixed_window else self.window + 1
+
+
+@dataclass(frozen=True)
+class PhraseConfig(Record):
+    """How phrases are found.
+
+    ``thresholds``: of each pass, the last one for all further ones; empty: the default of the score.
+    ``min_count``: of the words and the pair; also what word2phrase's score takes from the pair's count.
+    ``connectors``: words that may stand inside a phrase, at most three in a row, and never begin or end one.
+    ``across_lines``: the last word of a line and the first of the next count as a pair; they are never joined.
+    ``compatible``: word2phrase's output to the byte: across lines, a pair and a word of the same name share their
+    count, and every word has a space before it.
+    """
+
+    thresholds: tuple[float, ...] = ()
+    passes: int = setting(
+        1,
+        "Join again what was joined, for longer phrases.  [default: 1, or one for each threshold]",
+        low=1,
+        metavar="N",
+    )
+    min_count: int = setting(5, "Of the pair and of its words.", low=1, metavar="N")
+    score: str = setting(
+        "word2phrase",
+        "(count(a b) - min-count) / count(a) / count(b) * words, or normalised mutual information.",
+        choices=SCORES,
+    )
+    separator: bytes = b"_"
+    connectors: tuple[bytes, ...] = ()
+    across_lines: bool = setting(False, "Count pairs across line ends, too, as word2phrase does.")
+    compatible: bool = setting(False, "Write what word2phrase writes, to the byte.")
+
+    def __post_init__(self):
+        check(self)
+        require(len(self.thresholds) <= self.passes, f"{len(self.thresholds)} thresholds for `passes` {self.passes}")
+        for value in self.thresholds:
+            require(math.isfinite(value), f"`threshold` {value}: not a finite number")
+            require(
+                self.score != "npmi" or -1 <= value <= 1, f"`threshold` {value:g}: `score` npmi is between -1 and 1"
+            )
+        require(bool(self.separator), "`separator`: at least one character")
+        require(not set(self.separator) & set(b" \t\r\n"), "`separator`: without spaces and line ends")
+        if self.compatible:
+            require(self.score == "word2phrase", f"`compatible`: word2phrase has no `score` {self.score}")
+            require(not self.connectors, "`compatible`: word2phrase has no `connectors`")
+
+    def threshold(self, number: int) -> float:
+        """Of pass ``number``, from 0 on."""
+        values = self.thresholds or (DEFAULT_THRESHOLDS[self.score],)
+        return values[min(number, len(values) - 1)]

@@ -10,10 +10,8 @@ Bouma, G. (2009). Normalized (pointwise) mutual information in collocation extra
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -21,67 +19,22 @@ import numpy as np
 from corpora.compute import libm
 from corpora.errors import CorpusError
 from corpora.files.output import replace_file
-from corpora.jobs.record import Record, require
 from corpora.text.inputs import expand, text_size
 from corpora.text.stream import TokenStream, encode
 from corpora.text.tokenizers import get_tokenizer
 from corpora.text.vocab import WordList
 from w2v import bigrams
+from w2v.config import PhraseConfig
 from w2v.pair_names import SharedNames, with_separator
 from w2v.pair_table import MOST_SLOTS, Coding, Table, count_tables
 
 ENGLISH = b"a an the for of with without at from to in on by and or".split()
 """Articles, prepositions and conjunctions that stand inside of phrases (gensim's list)."""
-DEFAULT_THRESHOLDS = {"word2phrase": 100.0, "npmi": 0.5}
-SCORES = tuple(DEFAULT_THRESHOLDS)
 HEADER = b"phrase\tcount\tscore\tpass\n"
 _BLOCK = 1 << 20  # ids
 _OUT = 1 << 22  # bytes
 
 Progress = Callable[[str, "int | None"], Callable[[float], object]]
-
-
-@dataclass(frozen=True)
-class PhraseConfig(Record):
-    """How phrases are found.
-
-    ``thresholds``: of each pass, the last one for all further ones; empty: the default of the score.
-    ``min_count``: of the words and the pair; also what word2phrase's score takes from the pair's count.
-    ``connectors``: words that may stand inside a phrase, at most three in a row, and never begin or end one.
-    ``across_lines``: the last word of a line and the first of the next count as a pair; they are never joined.
-    ``compatible``: word2phrase's output to the byte: across lines, a pair and a word of the same name share their
-    count, and every word has a space before it.
-    """
-
-    thresholds: tuple[float, ...] = ()
-    passes: int = 1
-    min_count: int = 5
-    score: str = "word2phrase"
-    separator: bytes = b"_"
-    connectors: tuple[bytes, ...] = ()
-    across_lines: bool = False
-    compatible: bool = False
-
-    def __post_init__(self):
-        require(self.score in SCORES, f"`score` {self.score}: one of {', '.join(SCORES)}")
-        require(self.passes >= 1, f"`passes` {self.passes}: at least 1")
-        require(len(self.thresholds) <= self.passes, f"{len(self.thresholds)} thresholds for `passes` {self.passes}")
-        require(self.min_count >= 1, f"`min_count` {self.min_count}: at least 1")
-        for value in self.thresholds:
-            require(math.isfinite(value), f"`threshold` {value}: not a finite number")
-            require(
-                self.score != "npmi" or -1 <= value <= 1, f"`threshold` {value:g}: `score` npmi is between -1 and 1"
-            )
-        require(bool(self.separator), "`separator`: at least one character")
-        require(not set(self.separator) & set(b" \t\r\n"), "`separator`: without spaces and line ends")
-        if self.compatible:
-            require(self.score == "word2phrase", f"`compatible`: word2phrase has no `score` {self.score}")
-            require(not self.connectors, "`compatible`: word2phrase has no `connectors`")
-
-    def threshold(self, number: int) -> float:
-        """Of pass ``number``, from 0 on."""
-        values = self.thresholds or (DEFAULT_THRESHOLDS[self.score],)
-        return values[min(number, len(values) - 1)]
 
 
 class Found(NamedTuple):

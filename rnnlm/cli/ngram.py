@@ -10,20 +10,11 @@ from contextlib import ExitStack, contextmanager
 import click
 
 from corpora.command import options
-from corpora.command.options import ABOVE_0, Number, note
+from corpora.command.options import Number, note
+from corpora.command.settings import settings_options
 from rnnlm.describe import ARPA_ENDINGS
+from rnnlm.ngram.config import NgramConfig, Options
 
-MAX_ORDER = 9
-SMOOTHINGS = (
-    "modified-kneser-ney",
-    "kneser-ney",
-    "witten-bell",
-    "good-turing",
-    "absolute",
-    "additive",
-    "stupid-backoff",
-    "maximum-likelihood",
-)
 FOR_ONE_SMOOTHING = {"discount": "absolute", "delta": "additive", "gt_max": "good-turing"}
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 
@@ -78,10 +69,7 @@ class CommandWithSubcommands(click.Command):
             formatter.write_dl([(name, command.get_short_help_str()) for name, command in self.commands.items()])
 
 
-order_option = click.option(
-    "--order", type=click.IntRange(1, MAX_ORDER), default=3, show_default=True, metavar="N",
-    help=f"Words in the longest n-gram, at most {MAX_ORDER}.",
-)  # fmt: skip
+order_option = settings_options(NgramConfig, "order")
 memory_option = click.option(
     "--memory", type=Size(), metavar="SIZE",
     help="Use files in --tmp for what would take more than so many bytes (300M, 2G).  [default: what is needed]",
@@ -138,10 +126,7 @@ def count(context, inputs, output, order, merge, tokenizer, lower, memory, threa
 @click.argument("text", nargs=-1, metavar="[TRAIN]...")
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write.")
 @order_option
-@click.option(
-    "--smoothing", type=click.Choice(SMOOTHINGS), default=SMOOTHINGS[0], show_default=True, metavar="NAME",
-    help=f"{', '.join(SMOOTHINGS[:-1])} or {SMOOTHINGS[-1]}.",
-)  # fmt: skip
+@settings_options(NgramConfig, "smoothing")
 @click.option(
     "--interpolate/--backoff", default=None,
     help="Shorter n-grams always contribute, or only where the longer one was not seen.  "
@@ -156,20 +141,13 @@ def count(context, inputs, output, order, merge, tokenizer, lower, memory, threa
     "--prune", type=Number(0, 1, min_open=True, max_open=True), metavar="THRESHOLD",
     help="Leave out n-grams without which the perplexity grows by a smaller share than this (relative entropy).",
 )  # fmt: skip
-@click.option(
-    "--discount", type=Number(0, 1), metavar="D",
-    help="Of absolute: what is taken from every count.  [default: estimated for each order]",
-)  # fmt: skip
-@click.option("--delta", type=ABOVE_0, default=1.0, show_default=True, metavar="X", help="Of additive: what is added.")
+@settings_options(Options, "discount", "delta")
 @click.option(
     "--gt-max", type=PerOrder(10_000), default="1,7", show_default=True, metavar="LIST",
     help="Of good-turing: the highest count that is discounted, for the orders 1, 2 and so on.",
 )  # fmt: skip
 @click.option("--discounts", is_flag=True, help="Print counts of counts and discounts.")
-@click.option(
-    "--unk", type=click.Choice(["word", "kenlm"]), default="word", show_default=True,
-    help="<unk> is a word of the text like others, or has what the interpolated unigrams leave (as in KenLM).",
-)  # fmt: skip
+@settings_options(NgramConfig, "unk")
 @click.option("--vocab", "vocab_file", metavar="FILE", help="A closed vocabulary: other words are <unk>.")
 @click.option("--counts", multiple=True, metavar="FILE", help="Estimate from counts, not from a text; may be repeated.")
 @options.tokenizer_options
@@ -210,7 +188,6 @@ def ngram(context, text, output, form, discounts, force, **o) -> None:
     # before the time is spent
     check_output(output, force, read if o["vocab_file"] is None else [*read, o["vocab_file"]])
     from rnnlm.io import save
-    from rnnlm.ngram.estimation.smoothing import Options
     from rnnlm.ngram.run import estimate_model
 
     smoothing_options = Options(**{name: o.pop(name) for name in Options.__dataclass_fields__})

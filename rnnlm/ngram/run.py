@@ -17,14 +17,14 @@ from corpora.text.stream import TokenStream, default_threads, encode, expected_t
 from corpora.text.tokenizers import from_spec
 from corpora.text.vocab import Vocab
 from rnnlm.ngram.arena import Arena
+from rnnlm.ngram.config import NgramConfig, Options
 from rnnlm.ngram.counting.counts import CountedTrie, count_ids
 from rnnlm.ngram.counting.vocabulary import by_bytes, by_count, inverse, reverse, with_unk
 from rnnlm.ngram.estimation.estimate import OrderReport, estimate
-from rnnlm.ngram.estimation.smoothing import METHODS, Options
+from rnnlm.ngram.estimation.smoothing import METHODS
 from rnnlm.ngram.query.model import BackoffLM
-from rnnlm.ngram.trie import FIRST_WORD, MAX_ORDER, MAX_WORDS
+from rnnlm.ngram.trie import FIRST_WORD, MAX_WORDS
 
-UNKS = ("word", "kenlm")
 _PROGRAM = 160 << 20  # bytes: Python, NumPy and the compiled kernels
 _BASE = 180 << 20  # bytes: that, and the tables of a vocabulary that is not large
 _MIN_SCRATCH = 24 << 20
@@ -65,7 +65,7 @@ def estimate_model(
     Raises CorpusError for input that cannot be used, ValueError for options that do not fit.
     """
     options = options or Options()
-    check_options(order, smoothing, min_counts, prune, unk)
+    NgramConfig(order, smoothing, min_counts, prune, unk)  # ValueError for what no model can be made with
     threads = threads or available()
     budget = memory or _free_memory()
     step = progress or (lambda what, total: lambda n: None)
@@ -109,22 +109,6 @@ def estimate_model(
         "orders": [asdict(report) for report in reports],
     }
     return BackoffLM(vocab, trie, training, threads=threads, arena=arena)
-
-
-def check_options(order: int, smoothing: str, min_counts, prune, unk: str) -> None:
-    """Raise ValueError for values that no model can be made with."""
-    if not 1 <= order <= MAX_ORDER:
-        raise ValueError(f"`order` {order}: from 1 to {MAX_ORDER}")
-    if smoothing not in METHODS:
-        raise ValueError(f"`smoothing` {smoothing}: one of {', '.join(METHODS)}")
-    if min_counts is not None and (not min_counts or min(min_counts) < 1 or len(min_counts) > order):
-        raise ValueError(f"`min_count` {','.join(map(str, min_counts))}: at most one number an order, from 1 on")
-    if prune is not None and not 0 <= prune < 1:
-        raise ValueError(f"`prune` {prune}: a threshold from 0 to 1, for example 1e-8")
-    if prune and smoothing == "stupid-backoff":
-        raise ValueError("`prune` with `smoothing` stupid-backoff: pruning needs probabilities, which it has not")
-    if unk not in UNKS:
-        raise ValueError(f"`unk` {unk}: one of {', '.join(UNKS)}")
 
 
 def _interpolated(smoothing: str, options: Options) -> bool:

@@ -18,9 +18,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from rnnlm.ngram.config import MAX_ORDER as MAX_ORDER  # for the kernels too
+
 NONE, START = 0, 1
 FIRST_WORD = 2  # the internal id of the first word of the vocabulary
-MAX_ORDER = 9
 MAX_WORDS = (1 << 24) - FIRST_WORD - 1
 ZERO = -99.0  # log10 of a probability of zero, as SRILM writes it
 LARGEST_BACKOFF = 38.0  # log10 of a back-off weight: even those of MAX_ORDER - 1 histories make a float64

@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from rnnlm.cli.ngram import MAX_ORDER, SMOOTHINGS, Size, discount_table
+from rnnlm.cli.ngram import Size, discount_table
+from rnnlm.ngram.config import MAX_ORDER, SMOOTHINGS
 
 
 def counts_of(text, order):

@@ -15,7 +15,9 @@ from corpora.settings import check, require_same, setting, settings_of, spelled
 from rnnlm.cli import rnnlm
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.legacy.options import BY_NAME
+from rnnlm.ngram.config import NgramConfig, Options
 from w2v.cli import w2v
+from w2v.config import PhraseConfig
 from w2v.config import TrainConfig as VectorConfig
 
 
@@ -133,14 +135,16 @@ def test_a_checkpoint_of_another_setting_is_refused_with_both_values():
 
 
 CONFIGURATIONS = [(rnnlm.commands["train"], ModelConfig), (rnnlm.commands["train"], TrainConfig)]
-CONFIGURATIONS += [(w2v.commands["train"], VectorConfig)]
+CONFIGURATIONS += [(w2v.commands["train"], VectorConfig), (w2v.commands["phrases"], PhraseConfig)]
+CONFIGURATIONS += [(rnnlm.commands["ngram"], NgramConfig), (rnnlm.commands["ngram"], Options)]
+OF_OTHERS = {"alpha", "passes"}  # whose default depends on other options
 
 
 @pytest.mark.parametrize(("command", "config"), CONFIGURATIONS)
-def test_every_setting_with_a_help_is_an_option_of_training(command, config):
+def test_every_setting_with_a_help_is_an_option_of_its_command(command, config):
     options = {parameter.name: parameter for parameter in command.params}
     for name, declared in settings_of(config).items():
         if declared.help:
             assert options[name].opts == [declared.option]
-            if name != "alpha" and declared.kind is not bool:  # its default depends on others
+            if name not in OF_OTHERS and declared.kind is not bool:
                 assert options[name].default == declared.default

@@ -25,8 +25,9 @@ from corpora.text.vocab import UNK, Vocab
 from rnnlm.io import save
 from rnnlm.ngram import run
 from rnnlm.ngram.arena import Arena
+from rnnlm.ngram.config import NgramConfig
 from rnnlm.ngram.estimation.smoothing import METHODS, Options
-from rnnlm.ngram.run import check_options, count_texts, estimate_model
+from rnnlm.ngram.run import count_texts, estimate_model
 from tests.reference import ngram as reference
 from tests.reference.ngram_counts import count_ngrams
 from tests.small_ngrams import differences, ngrams, random_sentences, walk
@@ -345,7 +346,7 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_read(options, pa
 
 def test_options_that_fit():
     for order in range(1, 10):
-        check_options(order, "good-turing", (1,) * order, 0.5, "kenlm")
+        NgramConfig(order, "good-turing", (1,) * order, 0.5, "kenlm")
 
 
 def test_the_memory_that_is_left_bounds_the_work_unless_it_is_said(text, monkeypatch):

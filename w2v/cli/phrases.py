@@ -11,8 +11,9 @@ import click
 
 from corpora.command import options
 from corpora.command.options import note
+from corpora.command.settings import setting_option, settings_options
+from w2v.config import PhraseConfig
 
-SCORES = ("word2phrase", "npmi")
 ENGLISH = "english"
 
 
@@ -50,30 +51,20 @@ class PhrasesCommand(click.Command):
 @click.command(cls=PhrasesCommand, short_help="Join words that belong together.")
 @options.text_argument
 @options.output_option("The text with its phrases joined.  [default: standard output]")
-@click.option(
-    "--score", type=click.Choice(SCORES), default=SCORES[0], show_default=True,
-    help="(count(a b) - min-count) / count(a) / count(b) * words, or normalised mutual information.",
-)  # fmt: skip
+@settings_options(PhraseConfig, "score")
 @click.option(
     "--threshold", type=Numbers(), default=(), metavar="LIST",
     help="Join pairs of a higher score; 200,100 for the first pass and the others.  [default: 100; npmi: 0.5]",
 )  # fmt: skip
-@click.option(
-    "--min-count", type=click.IntRange(min=1), default=5, show_default=True, metavar="N",
-    help="Of the pair and of its words.",
-)  # fmt: skip
-@click.option(
-    "--passes", type=click.IntRange(min=1), metavar="N",
-    help="Join again what was joined, for longer phrases.  [default: 1, or one for each threshold]",
-)  # fmt: skip
+@settings_options(PhraseConfig, "min_count")
+@setting_option(PhraseConfig, "passes", default=None, show_default=False)  # those of the thresholds
 @click.option(
     "--connectors", metavar="FILE",
     help="Words such as `of` that may stand inside a phrase: a file of them, or `english`.",
 )  # fmt: skip
 @click.option("--separator", default="_", show_default=True, metavar="TEXT", help="Between the words of a phrase.")
 @click.option("--bigrams", metavar="FILE", help="Write the phrases here, with counts and scores.")
-@click.option("--across-lines", is_flag=True, help="Count pairs across line ends, too, as word2phrase does.")
-@click.option("--compatible", is_flag=True, help="Write what word2phrase writes, to the byte.")
+@settings_options(PhraseConfig, "across_lines", "compatible")
 @options.tokenizer_options
 @options.threads_option
 @options.tmp_option
@@ -101,7 +92,7 @@ def phrases(context, text, output, bigrams, connectors, threshold, passes, separ
     for path in (output, bigrams):
         if path is not None:
             check_output(path, force, files)  # before the time is spent
-    from w2v.phrases import PhraseConfig, write_phrases
+    from w2v.phrases import write_phrases
 
     passed = {name: o.pop(name) for name in ("tokenizer", "lower", "threads", "tmp")}
     with options.wrong_usage(context, (ValueError,)):

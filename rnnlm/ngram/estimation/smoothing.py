@@ -32,23 +32,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rnnlm.ngram.config import Options
+
 MAX_COUNT = 32  # counts of counts are kept up to here
 STUPID = 0.4  # Brants et al. (2007)
 _EPSILON = 3e-6  # a coefficient below it counts as zero
-
-
-@dataclass(frozen=True)
-class Options:
-    """``interpolate``: None for the method's own way.  ``discount``: D of absolute discounting (None: estimated).
-
-    ``delta``: what additive smoothing adds.  ``gt_max``: per order, the highest count that Good-Turing
-    discounts (the last one holds for all higher orders).
-    """
-
-    interpolate: bool | None = None
-    discount: float | None = None
-    delta: float = 1.0
-    gt_max: tuple[int, ...] = (1, 7)
 
 
 @dataclass(frozen=True)
