@@ -1,4 +1,4 @@
-"""The Huffman tree of word counts: kernels.  V words, n bits of all codes together.
+"""The Huffman tree of word counts.  V words, n bits of all codes together.
 
 Nodes are numbered as word2vec.c numbers them: words 0 ... V - 1, then inner nodes V ... 2V - 2 in the
 order in which they are made, so that the root is 2V - 2 and every parent comes after its children.
@@ -6,11 +6,56 @@ order in which they are made, so that the root is 2V - 2 and every parent comes 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from corpora.compute.jit import exact_kernel
 
 _NOT_MADE = np.iinfo(np.int64).max
+
+
+class HuffmanTree(NamedTuple):
+    """The paths from the root to every word: word w's is at offsets[w]:offsets[w + 1].  n bits of all codes together.
+
+    offsets (V + 1,) int64.  points (n,) int32: the inner nodes on the way, 0 ... V - 2, first the root, V - 2.
+    codes (n,) uint8: at each of them the branch to take, 0 or 1.
+    """
+
+    offsets: np.ndarray
+    points: np.ndarray
+    codes: np.ndarray
+
+    def path(self, word: int) -> tuple[np.ndarray, np.ndarray]:
+        """points and codes of one word."""
+        span = slice(self.offsets[word], self.offsets[word + 1])
+        return self.points[span], self.codes[span]
+
+
+def huffman(counts: np.ndarray) -> HuffmanTree:
+    """The binary Huffman code of word2vec.c, to the last tie.
+
+    counts (V,) in the order of the vocabulary: ``</s>``, then descending.  The algorithm takes that
+    order for granted: ``</s>`` is the last word to be joined, however rare it is, and counts in
+    another order give a code that is valid, but longer than need be.
+    Codes are as long as they come; word2vec.c has room for 40 bits.
+    """
+    n_words = len(counts)
+    if n_words < 2:
+        raise ValueError("a Huffman tree needs two words at least")
+    weights = np.empty(2 * n_words - 1, np.int64)
+    weights[:n_words] = counts
+    if weights[:n_words].min() < 0:
+        raise ValueError("a Huffman tree needs counts of 0 and above")
+    parents, bits = np.empty(weights.size, np.int32), np.empty(weights.size, np.uint8)
+    join_nodes(weights, parents, bits)
+    depths = np.empty(weights.size, np.int32)
+    measure_codes(parents, depths)
+    offsets = np.zeros(n_words + 1, np.int64)
+    np.cumsum(depths[:n_words], out=offsets[1:])
+    points, codes = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.uint8)
+    write_codes(parents, bits, offsets, points, codes)
+    return HuffmanTree(offsets, points, codes)
 
 
 @exact_kernel

@@ -68,7 +68,7 @@ class RecurrentLM(LanguageModel):
     @classmethod
     def create(cls, config: ModelConfig, vocab: Vocab, params: dict[str, np.ndarray]) -> RecurrentLM:
         """A model with these initial parameters; classes are made from the vocabulary's counts."""
-        from corpora.tables import frequency_classes
+        from rnnlm.outputs.classes import frequency_classes
 
         classes = frequency_classes(vocab.counts, config.classes, old=config.old_classes)
         return cls(config, vocab, params, classes, np.full(config.hidden, CONTEXT_START, config.dtype))

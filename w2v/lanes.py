@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.tables import HuffmanTree
+from corpora.huffman import HuffmanTree
 from w2v.copies import (
     NONE,
     choose_places,

@@ -11,12 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from corpora.compute.simd import padded
-from corpora.tables import keep_probabilities, negative_shares
+from corpora.huffman import join_nodes
+from corpora.noise import negative_shares
 from w2v import shards
 from w2v.config import TrainConfig
 from w2v.matrices import LANES, Matrices
 from w2v.objectives.hierarchical import HierarchicalWork
 from w2v.objectives.shared import Work
+from w2v.sampling import keep_probabilities
 
 _HUGE_PAGE = 2 << 20  # bytes that the system gives at once
 
@@ -113,8 +115,6 @@ def _lanes(config: TrainConfig, counts: np.ndarray, shard: _Shard, lanes: int) -
 
 def _nodes_met(counts: np.ndarray, n: float) -> float:
     """How many nodes of the Huffman tree lie on the paths of n words."""
-    from corpora.huffman import join_nodes
-
     weights = np.empty(2 * len(counts) - 1, np.int64)
     weights[: len(counts)] = np.maximum(counts, np.arange(len(counts)) > 0)
     join_nodes(weights, np.empty(weights.size, np.int32), np.empty(weights.size, np.uint8))

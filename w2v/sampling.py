@@ -14,6 +14,23 @@ _U = np.uint64
 _A, _C = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
 
 
+def keep_probabilities(counts: np.ndarray, sample: float, total: int) -> np.ndarray:
+    """The probability (V,) float64 that an occurrence of a word is used, by the formula in word2vec.c.
+
+    With t = sample * total it is sqrt(t / count) + t / count, at most 1.  (Mikolov et al. 2013b, eq. 5,
+    has the first term alone.)  total: of the counts of all words, ``</s>`` included.
+    ``sample`` 0: every word is used.  So is the sentence end, which is no word of a sentence.
+    """
+    keep = np.ones(len(counts))
+    if sample > 0:
+        counts = np.asarray(counts, np.float64)
+        there = np.flatnonzero(counts > 0)
+        ratio = sample * total / counts[there]
+        keep[there] = np.minimum(np.sqrt(ratio) + ratio, 1.0)
+        keep[0] = 1.0
+    return keep
+
+
 @exact_kernel
 def shard_state(seed, epoch, shard):
     """The state of a shard's generator: splitmix64 of the three numbers, one after another."""

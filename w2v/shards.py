@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from corpora.compute.simd import aligned_zeros, padded
-from corpora.tables import HuffmanTree, huffman, keep_probabilities, negative_table
+from corpora.huffman import HuffmanTree, huffman
+from corpora.noise import negative_table
 from w2v.config import MIN_ALPHA, TrainConfig
 from w2v.objectives.exact import train_exact
 from w2v.objectives.hierarchical import HierarchicalWork, train_hierarchical
 from w2v.objectives.shared import Work, cbow_shared, skipgram_shared
 from w2v.rows import TILE
-from w2v.sampling import draw_negatives, sample_windows, shard_state
+from w2v.sampling import draw_negatives, keep_probabilities, sample_windows, shard_state
 
 LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
 # of deterministic training: the longer, the less of the time goes into copies, but the older are the rows learnt from

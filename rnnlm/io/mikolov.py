@@ -26,11 +26,11 @@ from corpora.errors import CorpusError, FormatError
 from corpora.files.checks import all_finite, shown
 from corpora.files.output import replace_file
 from corpora.files.source import Source
-from corpora.tables import frequency_classes
 from corpora.text.decimals import NotANumber, format_decimals, parse_decimals
 from corpora.text.vocab import EOS, Vocab
 from rnnlm.io.mikolov_header import VERSIONS, Header, header_for, read_header
 from rnnlm.model import RecurrentLM
+from rnnlm.outputs.classes import frequency_classes
 
 MAGIC = b"version:"
 _BLOCK = 1 << 18  # numbers that are formatted at a time

@@ -101,7 +101,7 @@ def cbow_negative(syn0, syn1neg, windows, alpha, **how):
 
 
 def skipgram_hierarchical(syn0, syn1, pairs, tree, alpha, **how):
-    """pairs: (input, target).  tree: a ``corpora.tables.HuffmanTree``."""
+    """pairs: (input, target).  tree: a ``corpora.huffman.HuffmanTree``."""
     examples = [Example([word], hierarchical_outputs(syn1, tree, target)) for word, target in pairs]
     return learn(syn0, examples, alpha, **how) / len(examples)
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from corpora.tables import frequency_classes
 from corpora.text.vocab import Vocab
 from rnnlm import io
 from rnnlm.config import ModelConfig
 from rnnlm.io import mikolov
 from rnnlm.io.native import parameter_shapes
 from rnnlm.model import RecurrentLM
+from rnnlm.outputs.classes import frequency_classes
 from tests.golden_files import golden_bytes
 from tests.mikolov_files import TINY, golden, loaded, tiny_10, tiny_binary
 

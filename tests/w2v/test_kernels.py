@@ -10,7 +10,7 @@ import pytest
 
 from corpora.compute.jit import kernel
 from corpora.compute.simd import aligned_zeros, padded, pointer
-from corpora.tables import huffman
+from corpora.huffman import huffman
 from tests.vector_length import assert_passes_with_vectors_of_the_other_length
 from tests.word2vec_shards import (
     drawn_matrices,

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora.tables import huffman, keep_probabilities, negative_shares
+from corpora.huffman import huffman
+from corpora.noise import negative_shares
 from corpora.text.vocab import Vocab
 from tests.reference import word2vec as twin
+from w2v.sampling import keep_probabilities
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "word2vec"
 ALPHA, STEP = 1e-3, 1e-5

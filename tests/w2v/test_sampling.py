@@ -4,6 +4,7 @@ A distribution is compared by Pearson's chi-square, which is about its degrees o
 of sqrt(2 f); seeds are fixed.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.tables import negative_shares, negative_table
+from corpora.noise import negative_shares, negative_table
 from tests.reference import word2vec as twin
 from w2v.config import TrainConfig
-from w2v.sampling import draw_negatives, sample_windows, shard_state
+from w2v.sampling import draw_negatives, keep_probabilities, sample_windows, shard_state
 from w2v.shards import Plan
 
 N_WORDS = 12
@@ -229,3 +230,23 @@ def test_no_index_is_out_of_bounds(tmp_path):
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_keep_probabilities_by_hand():
+    # t = 0.01 * 1000 = 10: sqrt(10/500) + 10/500; sqrt(10/160) + 10/160 = 0.25 + 0.0625; sqrt(1) + 1 is above 1
+    keep = keep_probabilities([300, 500, 160, 10, 0], 0.01, 1000)
+    assert keep.tolist() == pytest.approx([1, math.sqrt(0.02) + 0.02, 0.3125, 1, 1], rel=1e-15)
+    assert keep.dtype == np.float64
+
+
+def test_without_sample_all_words_are_kept():
+    assert keep_probabilities([3, 2, 0], 0, 5).tolist() == [1, 1, 1]
+
+
+def test_words_up_to_2_6_times_the_threshold_are_kept():
+    # sqrt(x) + x = 1 at x = (3 - sqrt 5) / 2: not sample, as in the paper, but 2.618 times that
+    total = 10**9
+    at = total * 1e-3 * 2 / (3 - math.sqrt(5))
+    below, above = keep_probabilities([0, int(at), int(at * 1.001)], 1e-3, total)[1:]
+    assert below == 1
+    assert 0.99 < above < 1

@@ -54,7 +54,7 @@ def train_hierarchical(
     """Train on a shard.  ``cbow``: the input is the mean of the contexts' rows, else each of them is one.
 
     kept, first, stop (n + window,) int32: ``sample_windows``; kept is 0 beyond n.  offsets, points, codes:
-    ``corpora.tables.HuffmanTree``.  Nodes from first_own on have rows of the thread's own, the first at own_row, in
+    ``corpora.huffman.HuffmanTree``.  Nodes from first_own on have rows of the thread's own, the first at own_row, in
     elements from the beginning of syn1.  divided: see ``shared.cbow_shared``.  alpha: as syn0.  syn0, syn1: flat,
     updated.  totals (2,) float64: the summed loss and the number of examples are added.
     """
