@@ -6,12 +6,33 @@ upper 32 bits are used.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from corpora.compute.jit import exact_kernel
+from corpora.compute.jit import exact_kernel, kernel
+from corpora.compute.simd import pointer
 
 _U = np.uint64
 _A, _C = np.uint64(6364136223846793005), np.uint64(1442695040888963407)
+
+
+class Sampled(NamedTuple):
+    """What is learnt from a shard: n words, their windows (``sample_windows``), and the words drawn for them, int32."""
+
+    n: int
+    kept: np.ndarray
+    first: np.ndarray
+    stop: np.ndarray
+    negatives: np.ndarray
+
+
+@kernel
+def addresses_of_shard(shard):
+    """The arrays of a ``Sampled`` as pointers."""
+    return Sampled(
+        shard.n, pointer(shard.kept), pointer(shard.first), pointer(shard.stop), pointer(shard.negatives)
+    )  # fmt: skip
 
 
 def keep_probabilities(counts: np.ndarray, sample: float, total: int) -> np.ndarray:

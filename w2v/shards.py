@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -11,11 +10,12 @@ from corpora.compute.simd import aligned_zeros, padded
 from corpora.huffman import HuffmanTree, huffman
 from corpora.noise import negative_table
 from w2v.config import MIN_ALPHA, TrainConfig
-from w2v.objectives.exact import train_exact
+from w2v.objectives import exact, hierarchical, shared
+from w2v.objectives.exact import ExactWork, train_exact
 from w2v.objectives.hierarchical import HierarchicalWork, train_hierarchical
 from w2v.objectives.shared import Work, cbow_shared, skipgram_shared
 from w2v.rows import TILE
-from w2v.sampling import draw_negatives, keep_probabilities, sample_windows, shard_state
+from w2v.sampling import Sampled, draw_negatives, keep_probabilities, sample_windows, shard_state
 
 LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
 # of deterministic training: the longer, the less of the time goes into copies, but the older are the rows learnt from
@@ -108,16 +108,6 @@ def drawn_of(config: TrainConfig) -> int:
     return max(DRAWN[config.architecture], -(-config.negative // TILE) * TILE)
 
 
-class Sampled(NamedTuple):
-    """What is learnt from a shard: n words, their windows, the words drawn for them."""
-
-    n: int
-    kept: np.ndarray
-    first: np.ndarray
-    stop: np.ndarray
-    negatives: np.ndarray
-
-
 class Worker:
     """The scratch of one of so many threads.
 
@@ -134,7 +124,7 @@ class Worker:
         self._negatives = np.zeros(0, np.int32)
         if config.negative and config.negatives == "shared":
             self._work = Work.create(plan.chunk, plan.n_drawn, config.window, self.width, self.dtype)
-        self._rows = aligned_zeros((2, self.width), self.dtype)
+        self._exact_work = ExactWork.create(self.width, self.dtype)
         if plan.tree is not None:
             longest = int(np.diff(plan.tree.offsets).max())
             self._tree_work = HierarchicalWork.create(longest, config.window, self.width, self.dtype)
@@ -165,33 +155,26 @@ class Worker:
     def train(self, sampled: Sampled, alpha: float, syn0, syn1neg, syn1, tree: HuffmanTree | None) -> tuple[float, int]:
         """Learn from a shard: the summed loss and the number of examples."""
         config, width = self.plan.config, self.width
-        n, kept, first, stop, negatives = sampled
         totals = np.zeros(2)
         cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
-        real = self.dtype.type
+        alpha, negative = self.dtype.type(alpha), self.dtype.type(config.negative)
         if config.hs:
             first_own = len(self.plan.thresholds) - 1 - len(self._own)
-            shared = syn1[first_own : first_own + len(self._own)]
-            self._own_before[:] = shared
+            rows = syn1[first_own : first_own + len(self._own)]
+            self._own_before[:] = rows
             self._own[:] = self._own_before
             own_row = (self._own.ctypes.data - syn1.ctypes.data) // self.dtype.itemsize if self._own.size else 0
-            train_hierarchical(
-                kept, first, stop, n, config.window, cbow, divided, *tree, first_own, own_row, real(alpha), syn0, syn1,
-                width, self._tree_work, totals,
-            )  # fmt: skip
+            numbers = hierarchical.Scalars(config.window, width, cbow, divided, first_own, own_row, alpha)
+            train_hierarchical(sampled, numbers, tree, syn0, syn1, self._tree_work, totals)
             # each thread has gone the whole way by itself: the mean of them
-            shared += (self._own - self._own_before) / real(self._threads)
+            rows += (self._own - self._own_before) / self.dtype.type(self._threads)
         n_examples = totals[1]
         if config.negative and config.negatives == "exact":
-            train_exact(
-                kept, first, stop, n, cbow, divided, negatives, config.negative, real(alpha), syn0, syn1neg, width,
-                *self._rows, totals,
-            )  # fmt: skip
+            numbers = exact.Scalars(cbow, divided, config.negative, alpha, width)
+            train_exact(sampled, numbers, syn0, syn1neg, self._exact_work, totals)
         elif config.negative:
-            shape = (config.window, negatives, self.plan.n_drawn, self.plan.chunk, real(config.negative), real(alpha))
-            work = (syn0, syn1neg, width, self._work, totals)
-            if cbow:
-                cbow_shared(kept, first, stop, n, *shape, divided, *work)
-            else:
-                skipgram_shared(kept, first, stop, n, *shape, *work)
+            plan = self.plan
+            numbers = shared.Scalars(config.window, plan.n_drawn, plan.chunk, width, negative, alpha, divided)
+            train = cbow_shared if cbow else skipgram_shared
+            train(sampled, numbers, syn0, syn1neg, self._work, totals)
         return float(totals[0]), int(totals[1] - n_examples if config.negative else n_examples)

@@ -20,11 +20,12 @@ from tests.word2vec_shards import (
     padded_copies,
     windows_of,
 )
-from w2v.objectives.exact import train_exact
+from w2v.objectives import exact, hierarchical, shared
+from w2v.objectives.exact import ExactWork, train_exact
 from w2v.objectives.hierarchical import HierarchicalWork, train_hierarchical
 from w2v.objectives.losses import CERTAIN, log_loss, probabilities
 from w2v.objectives.shared import Work, cbow_shared, skipgram_shared
-from w2v.sampling import sample_windows
+from w2v.sampling import Sampled, sample_windows
 
 N_WORDS, CHUNK, N_DRAWN, NEGATIVE = 30, 8, 8, 5
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -100,33 +101,24 @@ def run(objective, m, shard, window, alpha, dtype, tree=TREE):
     width, real = padded(size), np.dtype(dtype).type
     copies = padded_copies(m, width, dtype)
     totals = np.array([100.0, 1000.0])  # the kernels add to what is there
-    n, kept, first, stop, negatives = shard
-    alpha = real(alpha)
+    sampled, alpha = Sampled(*shard), real(alpha)
     if kind == "shared":
         work, is_whole = guarded(Work.create(CHUNK, N_DRAWN, window, width, dtype))
-        how = (window, negatives, N_DRAWN, CHUNK, real(NEGATIVE), alpha)
-        rest = (copies["syn0"], copies["syn1neg"], width, work, totals)
-        if cbow:
-            cbow_shared(kept, first, stop, n, *how, divided, *rest)
-        else:
-            skipgram_shared(kept, first, stop, n, *how, *rest)
+        numbers = shared.Scalars(window, N_DRAWN, CHUNK, width, real(NEGATIVE), alpha, divided)
+        train = cbow_shared if cbow else skipgram_shared
+        train(sampled, numbers, copies["syn0"], copies["syn1neg"], work, totals)
     elif kind == "hs":
         work, is_whole = guarded(HierarchicalWork.create(int(np.diff(tree.offsets).max()), window, width, dtype))
-        rest = (*tree, len(copies["syn1"]), 0, alpha, copies["syn0"], copies["syn1"], width, work, totals)
-        train_hierarchical(kept, first, stop, n, window, cbow, divided, *rest)
+        numbers = hierarchical.Scalars(window, width, cbow, divided, len(copies["syn1"]), 0, alpha)
+        train_hierarchical(sampled, numbers, tree, copies["syn0"], copies["syn1"], work, totals)
     else:
-        work, is_whole = guarded(Rows(*aligned_zeros((2, width), dtype)))
-        rest = (NEGATIVE, alpha, copies["syn0"], copies["syn1neg"], width, *work, totals)
-        train_exact(kept, first, stop, n, cbow, divided, negatives, *rest)
+        work, is_whole = guarded(ExactWork.create(width, dtype))
+        numbers = exact.Scalars(cbow, divided, NEGATIVE, alpha, width)
+        train_exact(sampled, numbers, copies["syn0"], copies["syn1neg"], work, totals)
     assert is_whole()
     for values in copies.values():
         assert np.isnan(totals[0]) or not values[:, size:].any(), "rows are zero beyond their end"
     return {name: values[:, :size] for name, values in copies.items()}, totals[0] - 100, totals[1] - 1000
-
-
-class Rows(NamedTuple):
-    gradient: np.ndarray
-    hidden: np.ndarray
 
 
 def learn(objective, m, shard, alpha, tree=TREE):
@@ -340,9 +332,9 @@ def test_nodes_with_rows_of_the_threads_own_learn_there_as_in_the_matrix(cbow):
         m0[:], m1[:] = syn0, syn1
         place = (N_WORDS, 0) if where == "matrix" else (first_own, (own.ctypes.data - m1.ctypes.data) // 4)
         totals = np.zeros(2)
-        train_hierarchical(
-            kept, first, stop, n, 2, cbow, False, *TREE, *place, np.float32(0.05), m0, m1, width, work, totals
-        )  # fmt: skip
+        numbers = hierarchical.Scalars(2, width, cbow, False, *place, np.float32(0.05))
+        sampled = Sampled(n, kept, first, stop, np.zeros(0, np.int32))
+        train_hierarchical(sampled, numbers, TREE, m0, m1, work, totals)
         found[where] = m0, m1, totals
     in_matrix, with_own = found["matrix"], found["own"]
     np.testing.assert_array_equal(in_matrix[0], with_own[0])

@@ -6,11 +6,44 @@ target is left out.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from corpora.compute.jit import exp, kernel, log32
-from corpora.compute.simd import load, pointer, scalar, store
+from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
 from w2v.rows import add_row, clear_row
+from w2v.sampling import addresses_of_shard
+
+
+class ExactWork(NamedTuple):
+    """The scratch of one thread, each (width,)."""
+
+    gradient: np.ndarray
+    hidden: np.ndarray
+
+    @classmethod
+    def create(cls, width: int, dtype) -> ExactWork:
+        return cls(*aligned_zeros((2, width), dtype))
+
+
+class Scalars(NamedTuple):
+    """The numbers that a shard is learnt with.  ``negative`` drawn words for each example; alpha: as the matrices.
+
+    ``cbow``: the input is the mean of the contexts, else each of them.  divided: see ``shared.Scalars``.
+    """
+
+    cbow: bool
+    divided: bool
+    negative: int
+    alpha: float
+    width: int
+
+
+@kernel
+def addresses_of_work(work):
+    """The arrays of an ``ExactWork`` as pointers."""
+    return ExactWork(pointer(work.gradient), pointer(work.hidden))
 
 
 @kernel
@@ -28,12 +61,12 @@ def _add_scaled(y, y0, factor, x, x0, width):
 
 
 @kernel
-def _learn(x, x0, target, negatives, place, negative, alpha, syn1neg, width, gradient):
+def _learn(x, x0, target, negatives, place, numbers, syn1neg, gradient):
     """One example: updates the rows of the target and of the drawn words; the input's gradient; the loss."""
-    one, most = scalar(x, 1.0), scalar(x, 30.0)
+    one, most, width = scalar(x, 1.0), scalar(x, 30.0), numbers.width
     clear_row(gradient, np.int64(0), width)
     loss = 0.0
-    for d in range(negative + 1):
+    for d in range(numbers.negative + 1):
         word = target if d == 0 else np.int64(load(negatives, place + d - 1))
         if d > 0 and word == target:
             continue
@@ -41,7 +74,7 @@ def _learn(x, x0, target, negatives, place, negative, alpha, syn1neg, width, gra
         product = min(max(_product(x, x0, syn1neg, row, width), -most), most)
         right = one / (one + exp(-product if d == 0 else product))
         loss -= np.float64(log32(np.float32(right)))
-        step = alpha * (one - right)
+        step = numbers.alpha * (one - right)
         if d > 0:
             step = -step
         _add_scaled(gradient, np.int64(0), step, syn1neg, row, width)
@@ -50,44 +83,47 @@ def _learn(x, x0, target, negatives, place, negative, alpha, syn1neg, width, gra
 
 
 @kernel
-def train_exact(
-    kept, first, stop, n, cbow, divided, negatives, negative, alpha, syn0, syn1neg, width, gradient, hidden, totals
-):
+def _learn_from_the_mean(shard, i, place, numbers, syn0, syn1neg, work):
+    """The example of centre i, whose input is the mean of its contexts' rows; the loss."""
+    width, zero, one = numbers.width, np.int64(0), scalar(syn0, 1.0)
+    a, b = np.int64(load(shard.first, i)), np.int64(load(shard.stop, i))
+    centre, share = np.int64(load(shard.kept, i)), one / scalar(syn0, b - a - 1)
+    clear_row(work.hidden, zero, width)
+    for j in range(a, b):
+        if j != i:
+            _add_scaled(work.hidden, zero, share, syn0, np.int64(load(shard.kept, j)) * width, width)
+    loss = _learn(work.hidden, zero, centre, shard.negatives, place, numbers, syn1neg, work.gradient)
+    for j in range(a, b):
+        if j != i:
+            row = np.int64(load(shard.kept, j)) * width
+            _add_scaled(syn0, row, share if numbers.divided else one, work.gradient, zero, width)
+    return loss
+
+
+@kernel
+def train_exact(shard, numbers, syn0, syn1neg, work, totals):
     """Train on a shard.  negatives: ``negative`` for each example, in order; of CBOW also for centres without contexts.
 
-    gradient, hidden (>= width,): scratch.  The rest: ``shared.skipgram_shared``, ``shared.cbow_shared``.
+    The rest: ``shared.skipgram_shared``, ``shared.cbow_shared``.
     """
-    syn0, syn1neg, gradient, hidden = pointer(syn0), pointer(syn1neg), pointer(gradient), pointer(hidden)
-    kept, first, stop, negatives = pointer(kept), pointer(first), pointer(stop), pointer(negatives)
-    one, zero = scalar(syn0, 1.0), np.int64(0)
+    syn0, syn1neg, zero = pointer(syn0), pointer(syn1neg), np.int64(0)
+    shard, work = addresses_of_shard(shard), addresses_of_work(work)
+    negative, width = numbers.negative, numbers.width
     loss, n_examples, place = 0.0, zero, zero
-    for i in range(n):
-        centre, a, b = np.int64(load(kept, i)), np.int64(load(first, i)), np.int64(load(stop, i))
-        if cbow:
+    for i in range(shard.n):
+        centre, a, b = np.int64(load(shard.kept, i)), np.int64(load(shard.first, i)), np.int64(load(shard.stop, i))
+        if numbers.cbow:
             if b - a > 1:
-                share = one / scalar(syn0, b - a - 1)
-                clear_row(hidden, zero, width)
-                for j in range(a, b):
-                    if j != i:
-                        _add_scaled(hidden, zero, share, syn0, np.int64(load(kept, j)) * width, width)
-                loss += _learn(
-                    hidden, zero, centre, negatives, place, negative, alpha, syn1neg, width, gradient
-                )  # fmt: skip
+                loss += _learn_from_the_mean(shard, i, place, numbers, syn0, syn1neg, work)
                 n_examples += 1
-                for j in range(a, b):
-                    if j != i:
-                        row = np.int64(load(kept, j)) * width
-                        _add_scaled(syn0, row, share if divided else one, gradient, zero, width)
             place += negative
-        else:
-            for j in range(a, b):
-                if j != i:
-                    row = np.int64(load(kept, j)) * width
-                    loss += _learn(
-                        syn0, row, centre, negatives, place, negative, alpha, syn1neg, width, gradient
-                    )  # fmt: skip
-                    n_examples += 1
-                    place += negative
-                    add_row(syn0, row, gradient, zero, width)
+            continue
+        for j in range(a, b):
+            if j != i:
+                row = np.int64(load(shard.kept, j)) * width
+                loss += _learn(syn0, row, centre, shard.negatives, place, numbers, syn1neg, work.gradient)
+                n_examples += 1
+                place += negative
+                add_row(syn0, row, work.gradient, zero, width)
     totals[0] += loss
     totals[1] += n_examples

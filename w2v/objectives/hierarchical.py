@@ -12,8 +12,10 @@ import numpy as np
 
 from corpora.compute.jit import kernel
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
+from corpora.huffman import HuffmanTree
 from w2v.objectives.losses import CERTAIN, log_loss, probabilities
 from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, products, scale, sum_rows
+from w2v.sampling import addresses_of_shard
 
 _SHALLOW = 7  # nodes of a path, from the root, that are in the cache anyway
 _WHOLE = 64  # probabilities whose logarithms are taken without a loop over what is left
@@ -46,101 +48,168 @@ class HierarchicalWork(NamedTuple):
         return cls(errors, *matrices, share, *of_path, *lists)
 
 
-@kernel
-def train_hierarchical(
-    kept, first, stop, n, window, cbow, divided, offsets, points, codes, first_own, own_row, alpha, syn0, syn1, width,
-    work, totals,
-):  # fmt: skip
-    """Train on a shard.  ``cbow``: the input is the mean of the contexts' rows, else each of them is one.
+class Scalars(NamedTuple):
+    """The numbers that a shard is learnt with.  ``cbow``: the input is the mean of the contexts, else each of them.
 
-    kept, first, stop (n + window,) int32: ``sample_windows``; kept is 0 beyond n.  offsets, points, codes:
-    ``corpora.huffman.HuffmanTree``.  Nodes from first_own on have rows of the thread's own, the first at own_row, in
-    elements from the beginning of syn1.  divided: see ``shared.cbow_shared``.  alpha: as syn0.  syn0, syn1: flat,
-    updated.  totals (2,) float64: the summed loss and the number of examples are added.
+    divided: see ``shared.Scalars``.  alpha: as the matrices.  Nodes from first_own on have rows of the thread's own,
+    the first at own_row, in elements from the beginning of syn1.
     """
-    syn0, syn1 = pointer(syn0), pointer(syn1)
-    errors, gradients, hidden, share = (
-        pointer(work.errors), pointer(work.gradients), pointer(work.hidden), pointer(work.share)
-    )  # fmt: skip
-    signs, beyond, steps, minus_steps, inputs, nodes = (
+
+    window: int
+    width: int
+    cbow: bool
+    divided: bool
+    first_own: int
+    own_row: int
+    alpha: float
+
+
+@kernel
+def addresses_of_tree(tree):
+    """The arrays of a ``HuffmanTree`` as pointers."""
+    return HuffmanTree(pointer(tree.offsets), pointer(tree.points), pointer(tree.codes))
+
+
+@kernel
+def addresses_of_work(work):
+    """The arrays of a ``HierarchicalWork`` as pointers."""
+    return HierarchicalWork(
+        pointer(work.errors), pointer(work.gradients), pointer(work.hidden), pointer(work.zeros), pointer(work.share),
         pointer(work.signs), pointer(work.offsets), pointer(work.steps), pointer(work.minus_steps),
         pointer(work.inputs), pointer(work.nodes),
     )  # fmt: skip
-    kept, first, stop = pointer(kept), pointer(first), pointer(stop)
-    offsets, points, codes = pointer(offsets), pointer(points), pointer(codes)
-    zeros, one, zero = pointer(work.zeros), scalar(errors, 1.0), np.int64(0)
-    loss, n_examples = 0.0, zero
-    for i in range(n):
-        if i + 2 * _AHEAD < n:
-            its_path = load(offsets, np.int64(load(kept, i + 2 * _AHEAD)))
-            ask_for_row(points, its_path, _PATH)
-            ask_for_row(codes, its_path, 1)
-        if i + _AHEAD < n:
-            later = np.int64(load(kept, i + _AHEAD))
-            for k in range(load(offsets, later) + _SHALLOW, load(offsets, later + 1)):
-                ask_for_row(syn1, np.int64(load(points, k)) * width, width)
-            ask_for_row(syn0, np.int64(load(kept, i + _AHEAD + window)) * width, width)
-        n_contexts = zero
-        for j in range(np.int64(load(first, i)), np.int64(load(stop, i))):
-            if j != i:
-                store(inputs, n_contexts, np.int64(load(kept, j)) * width)
-                n_contexts += 1
+
+
+# ---- stages: shards, trees and work by their addresses, matrices flat
+
+
+@kernel
+def ask_for_later_rows(shard, i, numbers, tree, syn0, syn1):
+    """Ask for the path of a centre some way ahead of i, and for the rows of one that is nearer."""
+    width = numbers.width
+    if i + 2 * _AHEAD < shard.n:
+        its_path = load(tree.offsets, np.int64(load(shard.kept, i + 2 * _AHEAD)))
+        ask_for_row(tree.points, its_path, _PATH)
+        ask_for_row(tree.codes, its_path, 1)
+    if i + _AHEAD < shard.n:
+        later = np.int64(load(shard.kept, i + _AHEAD))
+        for k in range(load(tree.offsets, later) + _SHALLOW, load(tree.offsets, later + 1)):
+            ask_for_row(syn1, np.int64(load(tree.points, k)) * width, width)
+        ask_for_row(syn0, np.int64(load(shard.kept, i + _AHEAD + numbers.window)) * width, width)
+
+
+@kernel
+def list_contexts(shard, i, width, work):
+    """inputs: the rows of the contexts of centre i; returns how many there are."""
+    n_contexts = np.int64(0)
+    for j in range(np.int64(load(shard.first, i)), np.int64(load(shard.stop, i))):
+        if j != i:
+            store(work.inputs, n_contexts, np.int64(load(shard.kept, j)) * width)
+            n_contexts += 1
+    return n_contexts
+
+
+@kernel
+def list_path(word, numbers, tree, work):
+    """The nodes of a word's path, with their signs and steps, filled up to a multiple of TILE; returns their number."""
+    path, alpha, width, errors = load(tree.offsets, word), numbers.alpha, numbers.width, work.errors
+    length, one, zero = load(tree.offsets, word + 1) - path, scalar(errors, 1.0), np.int64(0)
+    for k in range(length):
+        node, first_own = np.int64(load(tree.points, path + k)), numbers.first_own
+        store(work.nodes, k, node * width if node < first_own else numbers.own_row + (node - first_own) * width)
+        sign = one if load(tree.codes, path + k) == 0 else -one
+        store(work.signs, k, sign)
+        store(work.offsets, k, scalar(errors, 0.0))
+        store(work.steps, k, alpha * sign)
+        store(work.minus_steps, k, -alpha * sign)
+    for k in range(length, (length + TILE - 1) // TILE * TILE):
+        store(work.nodes, k, zero)
+        store(work.signs, k, scalar(errors, 0.0))
+        store(work.offsets, k, scalar(errors, CERTAIN))
+        store(work.steps, k, scalar(errors, 0.0))
+        store(work.minus_steps, k, scalar(errors, 0.0))
+    return length
+
+
+@kernel
+def multiply_with_path(n_contexts, whole, numbers, syn0, syn1, work):
+    """errors: the products of the inputs with the path's nodes; returns the number of inputs, 1 with CBOW."""
+    errors, nodes, width, zero = work.errors, work.nodes, numbers.width, np.int64(0)
+    if not numbers.cbow:
+        products(syn0, work.inputs, zero, n_contexts, syn1, nodes, zero, whole, width, errors, zero, whole)
+        return n_contexts
+    store(work.share, zero, scalar(errors, 1.0) / scalar(errors, n_contexts))
+    sum_rows(work.hidden, zero, work.zeros, zero, work.share, zero, 0, syn0, work.inputs, zero, n_contexts, width)
+    # the mean is a matrix of one row, whose list is the last element: 0
+    store(nodes, whole, zero)
+    products(work.hidden, nodes, whole, 1, syn1, nodes, zero, whole, width, errors, zero, whole)
+    return np.int64(1)
+
+
+@kernel
+def take_errors(n_inputs, whole, work):
+    """errors: from products to steps; returns the loss."""
+    errors, zero, size = work.errors, np.int64(0), n_inputs * whole
+    for start in range(zero, size, whole):
+        scale(errors, start, work.signs, work.offsets, whole)
+    probabilities(errors, zero, size, 1.0)
+    padded = (size + _WHOLE - 1) // _WHOLE * _WHOLE
+    for k in range(size, padded):
+        store(errors, k, scalar(errors, 1.0))
+    loss = log_loss(errors, zero, padded)
+    for start in range(zero, size, whole):
+        scale(errors, start, work.minus_steps, work.steps, whole)
+    return loss
+
+
+@kernel
+def update_with_the_mean(n_contexts, length, whole, numbers, syn0, syn1, work):
+    """Update the path's rows, and the contexts' with the gradient of their mean."""
+    gradients, nodes, width, zero = work.gradients, work.nodes, numbers.width, np.int64(0)
+    one = scalar(work.errors, 1.0)
+    clear_row(gradients, zero, width)
+    exchange_rows(gradients, zero, work.hidden, zero, work.errors, zero, syn1, nodes, zero, length, width)
+    store(work.share, zero, one / scalar(work.errors, n_contexts) if numbers.divided else one)
+    for j in range(n_contexts):
+        add_rows(syn0, load(work.inputs, j), work.share, zero, 0, gradients, nodes, whole, 1, width)
+
+
+@kernel
+def update_with_each_context(n_contexts, length, whole, numbers, syn0, syn1, work):
+    """Update the path's rows and the contexts', whose gradients are summed before any row changes."""
+    errors, gradients, inputs, nodes = work.errors, work.gradients, work.inputs, work.nodes
+    width, zero = numbers.width, np.int64(0)
+    for j in range(n_contexts):
+        sum_rows(gradients, j * width, work.zeros, zero, errors, j * whole, 1, syn1, nodes, zero, length, width)
+    for k in range(length):
+        add_rows(syn1, load(nodes, k), errors, k, whole, syn0, inputs, zero, n_contexts, width)
+    for j in range(n_contexts):
+        add_row(syn0, load(inputs, j), gradients, j * width, width)
+
+
+@kernel
+def train_hierarchical(shard, numbers, tree, syn0, syn1, work, totals):
+    """Train on a shard.
+
+    shard: ``sampling.Sampled``, kept with zeros for ``window`` more.  syn0, syn1: updated.  totals (2,) float64: the
+    summed loss and the number of examples are added.
+    """
+    syn0, syn1 = pointer(syn0), pointer(syn1)
+    shard, tree, work = addresses_of_shard(shard), addresses_of_tree(tree), addresses_of_work(work)
+    loss, n_examples = 0.0, np.int64(0)
+    for i in range(shard.n):
+        ask_for_later_rows(shard, i, numbers, tree, syn0, syn1)
+        n_contexts = list_contexts(shard, i, numbers.width, work)
         if n_contexts == 0:
             continue
-        word = np.int64(load(kept, i))
-        path = load(offsets, word)
-        length = load(offsets, word + 1) - path
+        length = list_path(np.int64(load(shard.kept, i)), numbers, tree, work)
         whole = (length + TILE - 1) // TILE * TILE
-        for k in range(length):
-            node = np.int64(load(points, path + k))
-            store(nodes, k, node * width if node < first_own else own_row + (node - first_own) * width)
-            sign = one if load(codes, path + k) == 0 else -one
-            store(signs, k, sign)
-            store(beyond, k, scalar(errors, 0.0))
-            store(steps, k, alpha * sign)
-            store(minus_steps, k, -alpha * sign)
-        for k in range(length, whole):
-            store(nodes, k, zero)
-            store(signs, k, scalar(errors, 0.0))
-            store(beyond, k, scalar(errors, CERTAIN))
-            store(steps, k, scalar(errors, 0.0))
-            store(minus_steps, k, scalar(errors, 0.0))
-        n_inputs = n_contexts
-        if cbow:
-            n_inputs = np.int64(1)
-            store(share, zero, one / scalar(errors, n_contexts))
-            sum_rows(hidden, zero, zeros, zero, share, zero, 0, syn0, inputs, zero, n_contexts, width)
-            # the mean is a matrix of one row, whose list is the last element: 0
-            store(nodes, whole, zero)
-            products(hidden, nodes, whole, 1, syn1, nodes, zero, whole, width, errors, zero, whole)
-        else:
-            products(syn0, inputs, zero, n_inputs, syn1, nodes, zero, whole, width, errors, zero, whole)
-        # ---- loss and errors
-        size = n_inputs * whole
-        for start in range(zero, size, whole):
-            scale(errors, start, signs, beyond, whole)
-        probabilities(errors, zero, size, 1.0)
-        padded = (size + _WHOLE - 1) // _WHOLE * _WHOLE
-        for k in range(size, padded):
-            store(errors, k, one)
-        loss += log_loss(errors, zero, padded)
-        for start in range(zero, size, whole):
-            scale(errors, start, minus_steps, steps, whole)
+        n_inputs = multiply_with_path(n_contexts, whole, numbers, syn0, syn1, work)
+        loss += take_errors(n_inputs, whole, work)
         n_examples += n_inputs
-        if cbow:
-            clear_row(gradients, zero, width)
-            exchange_rows(gradients, zero, hidden, zero, errors, zero, syn1, nodes, zero, length, width)
-            store(share, zero, one / scalar(errors, n_contexts) if divided else one)
-            for j in range(n_contexts):
-                add_rows(syn0, load(inputs, j), share, zero, 0, gradients, nodes, whole, 1, width)
-            continue
-        # ---- gradients of the inputs, before any row changes
-        for j in range(n_inputs):
-            sum_rows(gradients, j * width, zeros, zero, errors, j * whole, 1, syn1, nodes, zero, length, width)
-        # ---- updates
-        for k in range(length):
-            add_rows(syn1, load(nodes, k), errors, k, whole, syn0, inputs, zero, n_inputs, width)
-        for j in range(n_contexts):
-            add_row(syn0, load(inputs, j), gradients, j * width, width)
+        if numbers.cbow:
+            update_with_the_mean(n_contexts, length, whole, numbers, syn0, syn1, work)
+        else:
+            update_with_each_context(n_contexts, length, whole, numbers, syn0, syn1, work)
     totals[0] += loss
     totals[1] += n_examples
