@@ -18,6 +18,8 @@ SOURCES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py
 COMPUTE = {f"corpora.compute.{path.stem}" for path in (ROOT / "corpora" / "compute").glob("*.py")}
 FOR_KERNELS = COMPUTE | {
     "w2v.plain_rows",
+    "w2v.config",
+    "w2v.objectives.objective",
     "rnnlm.plain_matrix_loops",
     "rnnlm.config",
     "rnnlm.arrays",

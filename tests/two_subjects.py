@@ -56,7 +56,7 @@ def trainer_of(config, ids=TEXT, *, n_words=N_WORDS, seed=None, **options):
 
 
 def arrays(matrices):
-    return [values for values in (matrices.syn0, matrices.syn1neg, matrices.syn1) if values is not None]
+    return list(matrices.by_name.values())
 
 
 def bytes_of(trainer):

@@ -105,7 +105,8 @@ class Checkpoint:
         kept = vectors.training.get(KEY)
         if kept is None:
             raise FormatError(path, None, "not a checkpoint of w2v train; `force` replaces it")
-        from w2v.trainer import Progress  # which takes time to load
+        from w2v.objectives import chosen  # which take time to load
+        from w2v.trainer import Progress
 
         try:
             require_types(kept, {"progress": dict, "sums": dict})
@@ -119,8 +120,7 @@ class Checkpoint:
             )  # fmt: skip
             from_spec(found.settings.tokenizer)
             require(bool(found.settings.text), "it names no text")
-            needed = {"syn1neg": found.config.negative > 0, "syn1": found.config.hs}
-            matrices = [vectors.vectors, *(vectors.state[name] for name, is_used in needed.items() if is_used)]
+            matrices = [vectors.vectors, *(vectors.state[each.matrix] for each in chosen(found.config).values())]
             for matrix in matrices:
                 require(matrix.shape == (len(vectors), found.config.size), f"a matrix is {matrix.shape}")
             found.vocab  # noqa: B018 - ValueError unless it begins with </s>

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.huffman import HuffmanTree
 from w2v.copies import (
     NONE,
     choose_places,
@@ -29,14 +28,13 @@ from w2v.copies import (
     copy_rows,
     count,
     forget,
-    length_of_paths,
     merge,
     number,
-    own_paths,
     replace,
     uncount,
 )  # fmt: skip
 from w2v.matrices import LANES, Matrices
+from w2v.objectives import chosen
 from w2v.shards import Plan, Worker
 
 Task = Callable[[], object]
@@ -89,10 +87,15 @@ class _Lane:
         self._whole = matrices.whole
         self._numbers = np.full(n_words, NONE)
         # pages that are never written take no memory: few shards have all words of a large vocabulary
-        self._words, self._copied, self._places, self._nodes = (np.empty(n_words, np.int32) for _ in range(4))
-        self._hits, self._input_hits, self._node_hits = (np.empty(n_words, np.float32) for _ in range(3))
-        lists = {"syn0": (self._copied, self._input_hits), "syn1neg": (self._copied, self._hits)}
-        lists["syn1"] = self._nodes, self._node_hits
+        self._words, self._copied, self._places = (np.empty(n_words, np.int32) for _ in range(3))
+        self._hits, self._input_hits = (np.empty(n_words, np.float32) for _ in range(2))
+        lists = {"syn0": (self._copied, self._input_hits)}
+        self._objectives = chosen(plan.config)
+        for each in self._objectives.values():
+            if each.rows_are_words:
+                lists[each.matrix] = self._copied, self._hits
+            else:
+                lists[each.matrix] = np.empty(n_words, np.int32), np.empty(n_words, np.float32)
         self.copies = {name: _Copy(matrix, self._first, *lists[name]) for name, matrix in self._whole.items()}
 
     def begin(self, epoch: int, shard: int, n: int | None = None) -> None:
@@ -114,8 +117,7 @@ class _Lane:
     def train(self, present: np.ndarray) -> tuple[float, int]:
         """Learn; present (V,) int32: how many lanes have a word."""
         n_inputs, n_words, sampled, copies = self._n_inputs, self._n_words, self._sampled, self.copies
-        none = np.empty((0, 0), self._worker.dtype)
-        if self._plan.tree is None:
+        if all(each.rows_are_words for each in self._objectives.values()):
             # the lists of words and hits become those of the words that are copied
             n_inputs, n_words = choose_places(
                 self._words, n_inputs, n_words, present, self._first, self._places, self._copied, self._hits,
@@ -123,27 +125,21 @@ class _Lane:
             )  # fmt: skip
             replace(sampled.kept, sampled.n, self._places)
             replace(sampled.negatives, sampled.negatives.size, self._places)
-            tree, n_nodes, first = None, 0, 0
-        else:  # whose paths are found by the lane's own numbers
+            first = 0
+        else:  # tables of the lane's words are by the lane's own numbers of them
             self._copied[:n_words] = self._words[:n_words]
-            tree, n_nodes = self._own_tree(n_inputs)
             first = self._first
-        sizes = {"syn0": n_inputs, "syn1neg": n_words, "syn1": n_nodes}
-        for name, copy in copies.items():
-            copy.take(sizes[name])
-        matrices = [self._whole[name][first:] if name in copies else none for name in sizes]
-        return self._worker.train(sampled, self._alpha, *matrices, tree)
-
-    def _own_tree(self, n_inputs: int) -> tuple[HuffmanTree, int]:
-        """The paths of the lane's words, with the numbers of its copy of syn1; how many nodes that has."""
-        words, tree = self._words, self._plan.tree
-        size = length_of_paths(words, n_inputs, tree.offsets)
-        own = HuffmanTree(np.empty(n_inputs + 1, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8))
-        n_nodes = own_paths(
-            words, n_inputs, self._input_hits, tree, self._numbers, self._nodes, self._node_hits, own
-        )  # fmt: skip
-        forget(self._nodes, n_nodes, self._numbers)
-        return own, n_nodes
+        tables = {}
+        copies["syn0"].take(n_inputs)
+        for name, each in self._objectives.items():
+            tables[name], size, copy = self._plan.tables[name], n_words, copies[each.matrix]
+            if not each.rows_are_words:
+                tables[name], size = each.localise(
+                    tables[name], self._words, n_inputs, self._input_hits, self._numbers, copy.words, copy.hits
+                )
+            copy.take(size)
+        matrices = {name: matrix[first:] for name, matrix in self._whole.items()}
+        return self._worker.train(sampled, self._alpha, matrices, tables)
 
 
 class _Round(NamedTuple):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from corpora.compute.simd import padded
 from corpora.files.mapping import anonymous
 from w2v.config import TrainConfig
+from w2v.objectives import chosen
+from w2v.objectives.objective import WORDS, Inputs
 
 LANES = 4  # shards of a round of deterministic training (``w2v.lanes``); each may have copies of all rows
 _ROWS = 1 << 14  # rows of a matrix that are filled at a time
@@ -16,36 +18,42 @@ _ROWS = 1 << 14  # rows of a matrix that are filled at a time
 
 @dataclass
 class Matrices:
-    """The parameters, rows padded with zeros: syn0 (V, width) of the words, syn1neg (V, width) of the targets of
-    negative sampling, syn1 (V, width) of the inner nodes of hierarchical softmax; the latter None where not in use.
+    """The parameters, rows padded with zeros: syn0 (V, width), the inputs, and by name the targets of each objective.
+
+    ``outputs``: syn1neg (V, width) of the words, for negative sampling; syn1 (V, width) of the inner nodes, for
+    hierarchical softmax.  ``whole``: all of them with the rows behind them that are for copies.
     """
 
     syn0: np.ndarray
-    syn1neg: np.ndarray | None = None
-    syn1: np.ndarray | None = None
-    whole: dict[str, np.ndarray] = field(default_factory=dict)
+    outputs: dict[str, np.ndarray]
+    whole: dict[str, np.ndarray]
 
     @classmethod
-    def create(cls, n_words: int, config: TrainConfig, seed: int) -> Matrices:
+    def create(cls, n_words: int, config: TrainConfig, seed: int, inputs: Inputs = WORDS) -> Matrices:
         """syn0 uniform in -1/2 ... 1/2, divided by the size; the others 0, as in word2vec.c."""
         width, dtype = padded(config.size), np.dtype(config.dtype)
-        n_rows = n_words * (1 + LANES) if config.deterministic else n_words
-        used = zip(("syn0", "syn1neg", "syn1"), _used(config), strict=True)
+        n_rows = dict.fromkeys(names_of(config), n_words) | {"syn0": inputs.n_rows(n_words)}
+        sets = 1 + LANES if config.deterministic else 1
         # in huge pages, where the system has them: rows in no order are found without a walk through its tables
-        whole = {name: anonymous((n_rows, width), dtype) for name, is_used in used if is_used}
-        rng = np.random.default_rng(seed)
-        for start in range(0, n_words, _ROWS):
-            rows = whole["syn0"][start : min(start + _ROWS, n_words), : config.size]
+        whole = {name: anonymous((n * sets, width), dtype) for name, n in n_rows.items()}
+        rng, n_inputs = np.random.default_rng(seed), n_rows["syn0"]
+        for start in range(0, n_inputs, _ROWS):
+            rows = whole["syn0"][start : min(start + _ROWS, n_inputs), : config.size]
             rows[:] = (rng.random(rows.shape, np.float32) - np.float32(0.5)) / config.size
-        return cls(**{name: matrix[:n_words] for name, matrix in whole.items()}, whole=whole)
+        outputs = {name: matrix[:n_words] for name, matrix in whole.items() if name != "syn0"}
+        return cls(whole["syn0"][:n_inputs], outputs, whole)
 
     @staticmethod
     def bytes_needed(n_words: int, config: TrainConfig) -> int:
-        return sum(_used(config)) * Matrices.bytes_of_one(n_words, config)
+        return len(names_of(config)) * Matrices.bytes_of_one(n_words, config)
 
     @staticmethod
     def bytes_of_one(n_words: int, config: TrainConfig) -> int:
         return n_words * padded(config.size) * np.dtype(config.dtype).itemsize
+
+    @property
+    def by_name(self) -> dict[str, np.ndarray]:
+        return {"syn0": self.syn0, **self.outputs}
 
     def vectors(self, size: int) -> np.ndarray:
         """(V, size) view of the words' vectors."""
@@ -53,13 +61,13 @@ class Matrices:
 
     def state(self, size: int) -> dict[str, np.ndarray]:
         """Views (V, size) of the other matrices, by name."""
-        others = {"syn1neg": self.syn1neg, "syn1": self.syn1}
-        return {name: matrix[:, :size] for name, matrix in others.items() if matrix is not None}
+        return {name: matrix[:, :size] for name, matrix in self.outputs.items()}
 
     def assign(self, name: str, values: np.ndarray) -> None:
         """Copy (V, size) values into a matrix."""
-        getattr(self, name)[: len(values), : values.shape[1]] = values
+        self.by_name[name][: len(values), : values.shape[1]] = values
 
 
-def _used(config: TrainConfig) -> tuple[bool, bool, bool]:
-    return True, config.negative > 0, config.hs
+def names_of(config: TrainConfig) -> list[str]:
+    """The matrices of these settings, in the order of files."""
+    return ["syn0", *(objective.matrix for objective in chosen(config).values())]

@@ -357,10 +357,8 @@ class Run:
         return sums(self.text.ids, self.text.vocab)
 
     def _require_finite(self) -> None:
-        matrices = self.trainer.matrices
-        for name in ("syn0", "syn1neg", "syn1"):
-            values = getattr(matrices, name)
-            if values is not None and not all_finite(values):
+        for name, values in self.trainer.matrices.by_name.items():
+            if not all_finite(values):
                 raise self._diverged(f"NaN or infinity in {name}")
 
     def _vectors(self) -> WordVectors:

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from corpora.compute.simd import aligned_zeros, padded
-from corpora.huffman import HuffmanTree, huffman
-from corpora.noise import negative_table
 from w2v.config import MIN_ALPHA, TrainConfig
-from w2v.objectives import exact, hierarchical, shared
-from w2v.objectives.exact import ExactWork, train_exact
-from w2v.objectives.hierarchical import HierarchicalWork, train_hierarchical
-from w2v.objectives.shared import Work, cbow_shared, skipgram_shared
-from w2v.rows import TILE
+from w2v.objectives import chosen
+from w2v.objectives.objective import WORDS, Inputs
 from w2v.sampling import Sampled, draw_negatives, keep_probabilities, sample_windows, shard_state
 
-LONGEST, SHORTEST = 1 << 14, 1 << 8  # tokens of a shard
-# of deterministic training: the longer, the less of the time goes into copies, but the older are the rows learnt from
-LONGEST_OF_LANES = {"skipgram": 1 << 14, "cbow": 1 << 14, "skipgram-hs": 1 << 14, "cbow-hs": 1 << 15}
+SHORTEST = 1 << 8  # tokens of a shard
 _SHARDS = 1 << 7  # that a short text has at least, so that the learning rate falls in small steps
-CHUNK = 32  # centre words that share their drawn words, at most
-_CHUNK_WINDOW = 5  # with wider windows a chunk is shorter: it has the more pairs, all of them with the same old rows
-_CHUNK_WORDS = 6  # words of the vocabulary there must be for each centre of a chunk, or the same rows come too often
-_EXACT = 1 << 23  # drawn words of a shard, where every example has its own
-# words that are drawn for a chunk at least: with fewer, analogies lose (bench/RESULTS.md)
-DRAWN = {"skipgram": 20, "cbow": 24}
-TABLE = 1 << 22  # places of the table of words to draw
-OWN_NODES = 256  # nodes near the root, which every word changes, of which each thread has its own rows
 _AHEAD = 64  # words beyond those of a shard that kernels look at
 
 
@@ -37,24 +22,27 @@ class Plan:
     """The text in shards, and the tables that follow from the counts.
 
     A shard ends with a sentence where one ends soon after its length, so that hardly a window is cut.
-    thresholds (V,) uint32: ``sampling.sample_windows``.  table: None without negative sampling.  tree: None without
-    hierarchical softmax.
+    thresholds (V,) uint32: ``sampling.sample_windows``.  ``tables``: what each objective reads, by its name.
     """
 
     config: TrainConfig
     ids: np.ndarray
     length: int
     thresholds: np.ndarray
-    table: np.ndarray | None
-    tree: HuffmanTree | None
+    tables: Mapping[str, object] = field(default_factory=dict)
+    inputs: Inputs = WORDS
 
     @classmethod
-    def create(cls, config: TrainConfig, ids: np.ndarray, counts: np.ndarray) -> Plan:
+    def create(cls, config: TrainConfig, ids: np.ndarray, counts: np.ndarray, inputs: Inputs = WORDS) -> Plan:
+        """ValueError for inputs of which the objectives cannot learn."""
+        objectives = chosen(config)
+        knows_words_only = config.deterministic or not all(each.takes_inputs for each in objectives.values())
+        if knows_words_only and not inputs.are_words:
+            raise ValueError(f"{', '.join(objectives)}: learn from words, not from several rows for each")
         keep = keep_probabilities(counts, config.sample, int(counts.sum()))
         thresholds = np.minimum(keep * 2.0**32, 2.0**32 - 1).astype(np.uint32)
-        table = negative_table(counts, config.ns_exponent, TABLE, config.seed) if config.negative else None
-        tree = huffman(counts) if config.hs else None
-        return cls(config, ids, length_of(config, ids.size), thresholds, table, tree)
+        tables = {name: objective.tables(config, counts) for name, objective in objectives.items()}
+        return cls(config, ids, length_of(config, ids.size), thresholds, tables, inputs)
 
     @property
     def n_shards(self) -> int:
@@ -74,62 +62,29 @@ class Plan:
         done = (epoch * size + self.begin(shard)) / (self.config.iterations * size)
         return self.config.starting_alpha * max(1.0 - done, MIN_ALPHA)
 
-    @property
-    def chunk(self) -> int:
-        return chunk_of(self.config, len(self.thresholds))
-
-    @property
-    def n_drawn(self) -> int:
-        return drawn_of(self.config)
-
 
 def length_of(config: TrainConfig, n_ids: int) -> int:
-    """Tokens of a shard, of a text of so many."""
-    kind = config.architecture + ("-hs" if config.hs else "")
-    longest = LONGEST_OF_LANES[kind] if config.deterministic else LONGEST
-    if config.negative and config.negatives == "exact":
-        examples = 1 if config.architecture == "cbow" else config.mean_contexts
-        longest = min(longest, max(1, _EXACT // (examples * config.negative)))
+    """Tokens of a shard, for a text of ``n_ids``."""
+    objectives = chosen(config).values()
+    longest = max(objective.longest(config) for objective in objectives)
+    longest = min(longest, *(objective.most(config) for objective in objectives))
     return min(max(n_ids // _SHARDS, SHORTEST), longest)
 
 
-def chunk_of(config: TrainConfig, n_words: int) -> int:
-    """Centre words that share their drawn words.
-
-    All products of a chunk are of the rows as they are when it begins.  Where it has too many pairs for the words that
-    there are, the sum of their gradients goes too far, to the point that training diverges.
-    """
-    window = 2 * config.window if config.fixed_window else config.window
-    return max(1, min(CHUNK, CHUNK * _CHUNK_WINDOW // window, n_words // _CHUNK_WORDS))
-
-
-def drawn_of(config: TrainConfig) -> int:
-    """Words that are drawn for a chunk."""
-    return max(DRAWN[config.architecture], -(-config.negative // TILE) * TILE)
-
-
 class Worker:
-    """The scratch of one of so many threads.
-
-    Of hierarchical softmax, more than one would wait all the time for each other's changes of the nodes near the root:
-    each has rows of its own for these, whose changes in a shard become those of all.
-    """
+    """The scratch of one of ``threads``."""
 
     def __init__(self, plan: Plan, threads: int = 1):
-        config = plan.config
-        self._threads = threads
-        self.plan, self.width, self.dtype = plan, padded(config.size), np.dtype(config.dtype)
+        config, n_words = plan.config, len(plan.thresholds)
+        self.plan = plan
         room = plan.length * 5 // 4 + config.window + _AHEAD
         self._kept, self._first, self._stop = (np.zeros(room, np.int32) for _ in range(3))
         self._negatives = np.zeros(0, np.int32)
-        if config.negative and config.negatives == "shared":
-            self._work = Work.create(plan.chunk, plan.n_drawn, config.window, self.width, self.dtype)
-        self._exact_work = ExactWork.create(self.width, self.dtype)
-        if plan.tree is not None:
-            longest = int(np.diff(plan.tree.offsets).max())
-            self._tree_work = HierarchicalWork.create(longest, config.window, self.width, self.dtype)
-            n_own = 0 if threads == 1 else min(OWN_NODES, len(plan.thresholds) - 1)
-            self._own, self._own_before = (aligned_zeros((n_own, self.width), self.dtype) for _ in range(2))
+        self._objectives = chosen(config)
+        self._learners = {
+            name: objective.learner(config, n_words, plan.tables[name], threads)
+            for name, objective in reversed(self._objectives.items())
+        }
 
     def sample(self, epoch: int, shard: int) -> Sampled:
         """Choose the words of a shard, their windows and the words drawn for them."""
@@ -140,41 +95,23 @@ class Worker:
             ids, plan.thresholds, config.window, config.fixed_window, state, self._kept, self._first, self._stop
         )
         self._kept[n : n + config.window + _AHEAD] = 0
-        size = 0
-        if config.negative:
-            if config.negatives == "shared":
-                size = (-(-n // plan.chunk) + 1) * plan.n_drawn
-            else:
-                pairs = n if config.architecture == "cbow" else int((self._stop[:n] - self._first[:n] - 1).sum())
-                size = pairs * config.negative
+        drawn = 0
+        for name, objective in self._objectives.items():
+            size = objective.n_drawn(config, len(plan.thresholds), n, self._first, self._stop)
             if size > self._negatives.size:
                 self._negatives = np.zeros(size + size // 4, np.int32)
-            draw_negatives(plan.table, np.uint64(state), self._negatives[:size])
-        return Sampled(n, self._kept, self._first, self._stop, self._negatives[:size])
+            if size:
+                draw_negatives(plan.tables[name], np.uint64(state), self._negatives[:size])
+                drawn = size
+        return Sampled(n, self._kept, self._first, self._stop, self._negatives[:drawn])
 
-    def train(self, sampled: Sampled, alpha: float, syn0, syn1neg, syn1, tree: HuffmanTree | None) -> tuple[float, int]:
-        """Learn from a shard: the summed loss and the number of examples."""
-        config, width = self.plan.config, self.width
-        totals = np.zeros(2)
-        cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
-        alpha, negative = self.dtype.type(alpha), self.dtype.type(config.negative)
-        if config.hs:
-            first_own = len(self.plan.thresholds) - 1 - len(self._own)
-            rows = syn1[first_own : first_own + len(self._own)]
-            self._own_before[:] = rows
-            self._own[:] = self._own_before
-            own_row = (self._own.ctypes.data - syn1.ctypes.data) // self.dtype.itemsize if self._own.size else 0
-            numbers = hierarchical.Scalars(config.window, width, cbow, divided, first_own, own_row, alpha)
-            train_hierarchical(sampled, numbers, tree, syn0, syn1, self._tree_work, totals)
-            # each thread has gone the whole way by itself: the mean of them
-            rows += (self._own - self._own_before) / self.dtype.type(self._threads)
-        n_examples = totals[1]
-        if config.negative and config.negatives == "exact":
-            numbers = exact.Scalars(cbow, divided, config.negative, alpha, width)
-            train_exact(sampled, numbers, syn0, syn1neg, self._exact_work, totals)
-        elif config.negative:
-            plan = self.plan
-            numbers = shared.Scalars(config.window, plan.n_drawn, plan.chunk, width, negative, alpha, divided)
-            train = cbow_shared if cbow else skipgram_shared
-            train(sampled, numbers, syn0, syn1neg, self._work, totals)
-        return float(totals[0]), int(totals[1] - n_examples if config.negative else n_examples)
+    def train(
+        self, sampled: Sampled, alpha: float, matrices: Mapping[str, np.ndarray], tables: Mapping[str, object]
+    ) -> tuple[float, int]:
+        """Learn from a shard: the summed loss, and the number of examples of the objective that learns last."""
+        totals, inputs, before = np.zeros(2), self.plan.inputs, 0.0
+        for name, learner in self._learners.items():
+            before = totals[1]
+            targets = matrices[self._objectives[name].matrix]
+            learner.train(sampled, alpha, inputs, matrices["syn0"], targets, tables[name], totals)
+        return float(totals[0]), int(totals[1] - before)

@@ -12,6 +12,7 @@ import numpy as np
 from corpora.errors import CorpusError
 from w2v.config import TrainConfig
 from w2v.matrices import Matrices
+from w2v.objectives import chosen
 
 if TYPE_CHECKING:
     from w2v.model import WordVectors
@@ -30,7 +31,7 @@ def create(config: TrainConfig, text: Text, initial: WordVectors | None = None) 
     """Matrices to begin with, and which of them hold what the ``initial`` vectors' file has.
 
     Rows that it lacks are drawn as for a fresh run.  Output vectors are taken over from a file that has them, of the
-    same architecture; those of the Huffman tree (syn1) only where the tree is still the same.
+    same architecture; those that belong to no words (syn1: to a Huffman tree) only where the tree is still the same.
     """
     n_words = len(text.vocab)
     matrices = Matrices.create(n_words, config, config.seed)
@@ -41,12 +42,13 @@ def create(config: TrainConfig, text: Text, initial: WordVectors | None = None) 
     if (initial.training.get("config") or {}).get("architecture") != config.architecture:
         return matrices, taken
     fits = len(initial), initial.dim
-    for name, target in matrices.state(config.size).items():
-        if name not in initial.state or (name == "syn1" and not _same_tree(text, initial)):
+    for objective in chosen(config).values():
+        name = objective.matrix
+        if name not in initial.state or not (objective.rows_are_words or _same_tree(text, initial)):
             continue
         if initial.state[name].shape != fits or initial.state[name].dtype.kind != "f":
             continue  # another program's
-        copy_rows(initial.state[name], target, text.rows)
+        copy_rows(initial.state[name], matrices.state(config.size)[name], text.rows)
         taken.append(name)
     return matrices, taken
 

@@ -20,6 +20,7 @@ import numpy as np
 from w2v.config import TrainConfig
 from w2v.lanes import Lanes
 from w2v.matrices import LANES, Matrices
+from w2v.objectives.objective import WORDS, Inputs
 from w2v.shards import Plan, Worker
 
 _TICK = 0.2  # seconds
@@ -61,6 +62,7 @@ class Trainer:
     """Trains matrices in place.
 
     ids (n,) int32: 0 a sentence end, -1 a word outside the vocabulary; in memory or mapped.  counts (V,) int64.
+    ``inputs``: the rows of syn0 that each word has.
     ``on_tick(trainer)`` is called a few times a second, and when an epoch's last shard is learnt; where it returns
     True the threads finish the shards that they have, and ``at_rest(trainer)`` is called, with matrices and progress
     that fit.  What they raise passes through, when all threads are at rest.
@@ -74,13 +76,14 @@ class Trainer:
         counts: np.ndarray,
         *,
         threads: int = 1,
+        inputs: Inputs = WORDS,
         on_tick: Callable[[Trainer], bool] | None = None,
         at_rest: Callable[[Trainer], object] | None = None,
     ):
         self.config, self.matrices, self.threads = config, matrices, threads
         self.on_tick, self.at_rest = on_tick or (lambda trainer: False), at_rest or (lambda trainer: None)
         self.progress = Progress()
-        self.plan = Plan.create(config, ids, counts)
+        self.plan = Plan.create(config, ids, counts, inputs)
         self.total_words = int(ids.size)
         if config.deterministic:
             self._lanes = Lanes(self.plan, matrices, threads)
@@ -117,14 +120,8 @@ class Trainer:
             self._lanes.warm_up()
         else:
             worker = self._workers[0]
-            worker.train(worker.sample(0, 0)._replace(n=0), 0.0, *self._flat(), self.plan.tree)
+            worker.train(worker.sample(0, 0)._replace(n=0), 0.0, self.matrices.by_name, self.plan.tables)
         return time.perf_counter() - began
-
-    def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """syn0, syn1neg and syn1 as the kernels take them."""
-        empty = np.empty((0, 0), self.matrices.syn0.dtype)
-        matrices = (self.matrices.syn0, self.matrices.syn1neg, self.matrices.syn1)
-        return tuple(empty if matrix is None else matrix for matrix in matrices)
 
     def can_go_on_from(self, progress: Progress) -> bool:
         """Whether this is a place within this run."""
@@ -211,7 +208,7 @@ class Trainer:
 
     def _work(self, worker: Worker) -> None:
         plan, progress = self.plan, self.progress
-        flat, shard = self._flat(), None
+        matrices, shard = self.matrices.by_name, None
         try:
             while True:
                 with self._lock:
@@ -221,7 +218,7 @@ class Trainer:
                     progress.shard += 1
                 words = plan.begin(shard + 1) - plan.begin(shard)
                 loss, examples = worker.train(
-                    worker.sample(epoch, shard), plan.alpha(epoch, shard), *flat, plan.tree
+                    worker.sample(epoch, shard), plan.alpha(epoch, shard), matrices, plan.tables
                 )  # fmt: skip
                 with self._lock:
                     self._add(words, loss, examples)

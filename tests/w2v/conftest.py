@@ -2,10 +2,10 @@
 
 import pytest
 
-from w2v import shards
+from w2v.objectives import objective
 
 
 @pytest.fixture
 def small_table(monkeypatch):
     """4 million places are shuffled in some time; small texts need less of them."""
-    monkeypatch.setattr(shards, "TABLE", 1 << 14)
+    monkeypatch.setattr(objective, "TABLE", 1 << 14)

@@ -171,7 +171,7 @@ def test_vectors_with_nan_are_found_before_anything_is_replaced(small_run, folde
     (folder / "v").write_text("old")
 
     def spoil(trainer):
-        trainer.matrices.syn1neg[1, 0] = np.nan
+        trainer.matrices.outputs["syn1neg"][1, 0] = np.nan
 
     run = small_run(watch=spoil, checkpoint_minutes=1e-9)
     with pytest.raises(Diverged, match="NaN or infinity in syn"):

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("small_table")
 
 
 def plan_of(ids, length):
-    return Plan(TrainConfig(), read_only(ids), length, np.zeros(2, np.uint32), None, None)
+    return Plan(TrainConfig(), read_only(ids), length, np.zeros(2, np.uint32))
 
 
 @settings(deadline=None, max_examples=60, derandomize=True)

@@ -22,6 +22,7 @@ from tests.two_subjects import (
 from tests.word2vec_shards import drawn_matrices, learn_exact, learn_shared, learn_tree, padded_copies, windows_of
 from w2v.config import TrainConfig
 from w2v.matrices import Matrices
+from w2v.objectives.shared import chunk_of, drawn_of
 from w2v.shards import Worker
 
 pytestmark = pytest.mark.usefixtures("small_table")
@@ -39,12 +40,12 @@ def learn_epoch(m, plan, epoch):
         alpha, windows = plan.alpha(epoch, shard), windows_of(kept[:n], first[:n], stop[:n])
         results = []
         if config.hs:
-            results.append(learn_tree(m, windows, plan.tree, alpha, **how))
+            results.append(learn_tree(m, windows, plan.tables["hierarchical"], alpha, **how))
         if config.negative and config.negatives == "exact":
             results.append(learn_exact(m, windows, negatives, alpha, negative=config.negative, **how))
         elif config.negative:
-            drawn = negatives.reshape(-1, plan.n_drawn)
-            results.append(learn_shared(m, windows, drawn, alpha, chunk=plan.chunk, negative=config.negative, **how))
+            drawn, chunk = negatives.reshape(-1, drawn_of(config)), chunk_of(config, N_WORDS)
+            results.append(learn_shared(m, windows, drawn, alpha, chunk=chunk, negative=config.negative, **how))
         total += sum(loss for loss, _ in results)
         examples += results[-1][1]
     return total, examples
@@ -60,13 +61,13 @@ def test_one_thread_learns_what_the_twins_learn_from_the_same_shards(objective, 
     names = ["syn0"] + ["syn1neg"] * (config.negative > 0) + ["syn1"] * config.hs
     m = drawn_matrices(np.random.default_rng(1), names, N_WORDS, SIZE)
     for name, values in padded_copies(m, padded(SIZE), dtype).items():
-        getattr(trainer.matrices, name)[:] = values
+        trainer.matrices.by_name[name][:] = values
     for epoch, report in enumerate(trainer.fit()):
         loss, examples = learn_epoch(m, trainer.plan, epoch)
         assert report.examples == examples
         assert report.loss == pytest.approx(loss / examples, rel=1e-5 if dtype == "float32" else 1e-6)
     for name in names:
-        values = getattr(trainer.matrices, name)
+        values = trainer.matrices.by_name[name]
         tolerance = 1e-5 if dtype == "float32" else 1e-12
         np.testing.assert_allclose(values[:, :SIZE], m[name], rtol=0, atol=tolerance, err_msg=name)
         assert not values[:, SIZE:].any()
@@ -118,20 +119,20 @@ def test_a_round_is_what_its_lanes_learn_by_themselves_brought_together(objectiv
         for shard in shards_of_round:
             own = deepcopy(m)
             sampled = worker.sample(0, shard)
-            none = np.empty((0, 0), "float32")
-            values = [none if x is None else x for x in (own.syn0, own.syn1neg, own.syn1)]
-            worker.train(sampled, plan.alpha(0, shard), *values, plan.tree)
+            worker.train(sampled, plan.alpha(0, shard), own.by_name, plan.tables)
             kept = np.bincount(sampled.kept[: sampled.n], minlength=N_WORDS)
             all_words = kept + np.bincount(sampled.negatives, minlength=N_WORDS)
             lanes["syn0"].append((kept, own.syn0))
-            lanes["syn1neg"].append((all_words, own.syn1neg))
+            lanes["syn1neg"].append((all_words, own.outputs["syn1neg"]))
             if config.hs:
-                nodes = np.concatenate([plan.tree.path(word)[0] for word in sampled.kept[: sampled.n]])
-                lanes["syn1"].append((np.bincount(nodes, minlength=N_WORDS), own.syn1))
+                nodes = np.concatenate(
+                    [plan.tables["hierarchical"].path(word)[0] for word in sampled.kept[: sampled.n]]
+                )
+                lanes["syn1"].append((np.bincount(nodes, minlength=N_WORDS), own.outputs["syn1"]))
         for name, of_lanes in lanes.items():
             if of_lanes:
                 rate = 2 * plan.alpha(0, shards_of_round[0])
-                getattr(m, name)[:] = brought_together(getattr(m, name).astype(float), of_lanes, rate)
+                m.by_name[name][:] = brought_together(m.by_name[name].astype(float), of_lanes, rate)
     for found, expected in zip(arrays(trainer.matrices), arrays(m), strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
@@ -236,16 +237,15 @@ def test_vectors_begin_as_in_word2vec():
     assert vectors.mean(dtype=float) == pytest.approx(0, abs=4 / np.sqrt(12 * vectors.size))
     assert vectors.var(dtype=float) == pytest.approx(1 / 12, rel=4 / np.sqrt(vectors.size))
     assert not m.syn0[:, 20:].any()
-    assert not m.syn1neg.any()
-    assert not m.syn1.any()
-    assert sum(values.nbytes for values in (m.syn0, m.syn1neg, m.syn1)) == Matrices.bytes_needed(40_000, config)
+    assert not any(values.any() for values in m.outputs.values())
+    assert sum(values.nbytes for values in m.by_name.values()) == Matrices.bytes_needed(40_000, config)
     assert set(m.state(20)) == {"syn1neg", "syn1"}
     assert np.array_equal(Matrices.create(100, config, 3).syn0, m.syn0[:100])  # a row does not depend on what follows
     assert not np.array_equal(Matrices.create(100, config, 4).syn0, m.syn0[:100])
 
 
 def test_matrices_that_are_not_in_use_are_not_there():
-    assert Matrices.create(3, config_of("cbow"), 1).syn1 is None
+    assert set(Matrices.create(3, config_of("cbow"), 1).outputs) == {"syn1neg"}
     hierarchical = Matrices.create(3, config_of("cbow-hs"), 1)
-    assert hierarchical.syn1neg is None
+    assert set(hierarchical.outputs) == {"syn1"}
     assert set(hierarchical.state(SIZE)) == {"syn1"}

@@ -57,9 +57,8 @@ def test_training_goes_on_from_any_rest_bit_for_bit(objective, deterministic, of
     assert {progress.epoch for progress, _ in states} == {0, 1}
     for progress, matrices in [states[0], states[1], states[len(states) // 2], states[-1]]:
         fresh = Matrices.create(N_WORDS, config, 99)
-        for name in ("syn0", "syn1neg", "syn1"):
-            if getattr(matrices, name) is not None:
-                fresh.assign(name, getattr(matrices, name)[:, :SIZE])
+        for name, values in matrices.by_name.items():
+            fresh.assign(name, values[:, :SIZE])
         trainer = Trainer(config, fresh, TEXT, counts_of(TEXT, N_WORDS), threads=2 if deterministic else 1)
         trainer.progress = deepcopy(progress)
         rest = list(trainer.fit())

@@ -12,8 +12,12 @@ import numpy as np
 
 from corpora.compute.jit import exp, kernel, log32
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
+from w2v.config import TrainConfig
+from w2v.objectives.objective import NegativeSampling, shape_of_row
 from w2v.rows import add_row, clear_row
 from w2v.sampling import addresses_of_shard
+
+_MOST_DRAWN = 1 << 23  # words for a shard
 
 
 class ExactWork(NamedTuple):
@@ -127,3 +131,38 @@ def train_exact(shard, numbers, syn0, syn1neg, work, totals):
                 add_row(syn0, row, work.gradient, zero, width)
     totals[0] += loss
     totals[1] += n_examples
+
+
+# ---- the entry in the registry
+
+
+class Exact(NegativeSampling):
+    """Negative sampling as word2vec.c does it: drawn words for every example."""
+
+    def is_chosen(self, config):
+        return config.negative > 0 and config.negatives == "exact"
+
+    def learner(self, config, n_words, tables, threads):
+        return _Learner(config)
+
+    def most(self, config):
+        examples = 1 if config.architecture == "cbow" else config.mean_contexts
+        return max(1, _MOST_DRAWN // (examples * config.negative))
+
+    def n_drawn(self, config, n_words, n, first, stop):
+        n_examples = n if config.architecture == "cbow" else int((stop[:n] - first[:n] - 1).sum())
+        return n_examples * config.negative
+
+    def drawn_on_average(self, config, n_words, n):
+        return int(n * config.negative * (1 if config.architecture == "cbow" else config.mean_contexts))
+
+
+class _Learner:
+    def __init__(self, config: TrainConfig):
+        width, dtype = shape_of_row(config)
+        self._work = ExactWork.create(width, dtype)
+        cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
+        self._numbers = Scalars(cbow, divided, config.negative, dtype.type(0), width)
+
+    def train(self, sampled, alpha, inputs, syn0, targets, tables, totals):
+        train_exact(sampled, self._numbers._replace(alpha=syn0.dtype.type(alpha)), syn0, targets, self._work, totals)

@@ -12,8 +12,11 @@ import numpy as np
 
 from corpora.compute.jit import kernel
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
-from corpora.huffman import HuffmanTree
+from corpora.huffman import HuffmanTree, huffman, join_nodes
+from w2v.config import TrainConfig
+from w2v.copies import forget, length_of_paths, own_paths
 from w2v.objectives.losses import CERTAIN, log_loss, probabilities
+from w2v.objectives.objective import Objective, shape_of_row
 from w2v.rows import TILE, add_row, add_rows, ask_for_row, clear_row, exchange_rows, products, scale, sum_rows
 from w2v.sampling import addresses_of_shard
 
@@ -21,6 +24,8 @@ _SHALLOW = 7  # nodes of a path, from the root, that are in the cache anyway
 _WHOLE = 64  # probabilities whose logarithms are taken without a loop over what is left
 _AHEAD = 2  # centres between a prefetch and its use; its path is asked for as long before
 _PATH = 32  # nodes of a path, at least, that are asked for
+OWN_NODES = 256  # nodes near the root, which every word changes, of which each thread has its own rows
+_LONGEST_OF_LANES = 1 << 15  # tokens of a shard of CBOW: fewer copies of rows for the same text
 
 
 class HierarchicalWork(NamedTuple):
@@ -213,3 +218,87 @@ def train_hierarchical(shard, numbers, tree, syn0, syn1, work, totals):
             update_with_each_context(n_contexts, length, whole, numbers, syn0, syn1, work)
     totals[0] += loss
     totals[1] += n_examples
+
+
+# ---- the entry in the registry
+
+
+class Hierarchical(Objective):
+    """Hierarchical softmax: the rows of syn1 belong to the inner nodes of a Huffman tree."""
+
+    matrix = "syn1"
+    rows_are_words = False
+
+    def is_chosen(self, config):
+        return config.hs
+
+    def learner(self, config, n_words, tables, threads):
+        return _Learner(config, n_words, tables, threads)
+
+    def tables(self, config, counts):
+        return huffman(counts)
+
+    def longest(self, config):
+        wide = config.deterministic and config.architecture == "cbow"
+        return _LONGEST_OF_LANES if wide else super().longest(config)
+
+    def localise(self, tables, words, n_words, word_hits, numbers, rows, hits):
+        size = length_of_paths(words, n_words, tables.offsets)
+        own = HuffmanTree(np.empty(n_words + 1, np.int64), np.empty(size, np.int32), np.empty(size, np.uint8))
+        n_nodes = own_paths(words, n_words, word_hits, tables, numbers, rows, hits, own)
+        forget(rows, n_nodes, numbers)
+        return own, n_nodes
+
+    def bytes_of_tables(self, config, counts):
+        return 5 * _nodes_on_paths(counts) + 8 * len(counts)
+
+    def bytes_of_learner(self, config, n_words, threads):
+        width, dtype = shape_of_row(config)
+        path = int(np.log2(max(2, n_words))) + 4
+        n_bytes = sum(array.nbytes for array in HierarchicalWork.create(path, config.window, width, dtype))
+        if threads > 1 and not config.deterministic:
+            n_bytes += 2 * min(OWN_NODES, n_words) * width * dtype.itemsize
+        return n_bytes
+
+    def rows_on_average(self, counts, n):
+        weights = np.empty(2 * len(counts) - 1, np.int64)
+        weights[: len(counts)] = np.maximum(counts, np.arange(len(counts)) > 0)
+        join_nodes(weights, np.empty(weights.size, np.int32), np.empty(weights.size, np.uint8))
+        return float(-np.expm1(-n * weights[len(counts) :] / max(1, int(counts.sum()))).sum())
+
+    def bytes_of_local_tables(self, counts, is_there):
+        return 5 * _nodes_on_paths(counts, is_there)
+
+
+def _nodes_on_paths(counts: np.ndarray, often: np.ndarray | float = 1.0) -> int:
+    """Nodes on the paths of the words, each as ``often``: Huffman's code of a word is about -log2 of its share long."""
+    counts = np.maximum(counts, 1).astype(np.float64)
+    return int((often * (np.log2(counts.sum() / counts) + 0.5)).sum())
+
+
+class _Learner:
+    """With several threads, each has rows of its own for the nodes near the root.
+
+    Threads would contend for these, which every word changes.  What one has changed in a shard becomes the change of
+    all.
+    """
+
+    def __init__(self, config: TrainConfig, n_words: int, tree: HuffmanTree, threads: int):
+        width, dtype = shape_of_row(config)
+        self._threads = threads
+        self._work = HierarchicalWork.create(int(np.diff(tree.offsets).max()), config.window, width, dtype)
+        n_own = 0 if threads == 1 else min(OWN_NODES, n_words - 1)
+        self._own, self._own_before = (aligned_zeros((n_own, width), dtype) for _ in range(2))
+        cbow, divided = config.architecture == "cbow", config.cbow_update == "corrected"
+        self._numbers = Scalars(config.window, width, cbow, divided, n_words - 1 - n_own, 0, dtype.type(0))
+
+    def train(self, sampled, alpha, inputs, syn0, targets, tables, totals):
+        real, first_own = syn0.dtype.type, self._numbers.first_own
+        everyones = targets[first_own : first_own + len(self._own)]
+        self._own_before[:] = everyones
+        self._own[:] = self._own_before
+        own_row = (self._own.ctypes.data - targets.ctypes.data) // syn0.itemsize if self._own.size else 0
+        numbers = self._numbers._replace(own_row=own_row, alpha=real(alpha))
+        train_hierarchical(sampled, numbers, tables, syn0, targets, self._work, totals)
+        # each thread has gone the whole way by itself: the mean of them
+        everyones += (self._own - self._own_before) / real(self._threads)

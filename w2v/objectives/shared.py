@@ -16,7 +16,9 @@ import numpy as np
 
 from corpora.compute.jit import kernel
 from corpora.compute.simd import aligned_zeros, lanes_of, load, pointer, scalar, store
+from w2v.config import TrainConfig
 from w2v.objectives.losses import log_loss, probabilities
+from w2v.objectives.objective import NegativeSampling, shape_of_row
 from w2v.rows import (
     TILE,
     TWO,
@@ -32,6 +34,12 @@ from w2v.rows import (
     two_sums,
 )
 from w2v.sampling import addresses_of_shard
+
+CHUNK = 32  # centre words that share their drawn words, at most
+_CHUNK_WINDOW = 5  # with wider windows a chunk is shorter: it has the more pairs, all of them with the same old rows
+_CHUNK_WORDS = 6  # words of the vocabulary there must be for each centre of a chunk, or the same rows come too often
+# words that are drawn for a chunk at least: with fewer, analogies lose (bench/RESULTS.md)
+DRAWN = {"skipgram": 20, "cbow": 24}
 
 
 class Work(NamedTuple):
@@ -432,3 +440,58 @@ def cbow_shared(shard, numbers, syn0, syn1neg, work, totals):
         update_centres_and_contexts(shard, chunk, size, numbers, syn0, syn1neg, work)
     totals[0] += loss
     totals[1] += n_examples
+
+
+# ---- the entry in the registry
+
+
+def chunk_of(config: TrainConfig, n_words: int) -> int:
+    """Centre words that share their drawn words.
+
+    All products of a chunk are of the rows as they are when it begins.  Where it has too many pairs for the words that
+    there are, the sum of their gradients goes too far, to the point that training diverges.
+    """
+    window = 2 * config.window if config.fixed_window else config.window
+    return max(1, min(CHUNK, CHUNK * _CHUNK_WINDOW // window, n_words // _CHUNK_WORDS))
+
+
+def drawn_of(config: TrainConfig) -> int:
+    """Words that are drawn for a chunk."""
+    return max(DRAWN[config.architecture], -(-config.negative // TILE) * TILE)
+
+
+class Shared(NegativeSampling):
+    """Negative sampling with drawn words that a chunk of centres shares."""
+
+    def is_chosen(self, config):
+        return config.negative > 0 and config.negatives == "shared"
+
+    def learner(self, config, n_words, tables, threads):
+        return _Learner(config, n_words)
+
+    def n_drawn(self, config, n_words, n, first, stop):
+        return (-(-n // chunk_of(config, n_words)) + 1) * drawn_of(config)
+
+    def bytes_of_learner(self, config, n_words, threads):
+        return sum(array.nbytes for array in _work_of(config, n_words))
+
+    def drawn_on_average(self, config, n_words, n):
+        return (int(n) // chunk_of(config, n_words) + 1) * drawn_of(config)
+
+
+def _work_of(config: TrainConfig, n_words: int) -> Work:
+    return Work.create(chunk_of(config, n_words), drawn_of(config), config.window, *shape_of_row(config))
+
+
+class _Learner:
+    def __init__(self, config: TrainConfig, n_words: int):
+        width, dtype = shape_of_row(config)
+        self._train = cbow_shared if config.architecture == "cbow" else skipgram_shared
+        self._work = _work_of(config, n_words)
+        self._numbers = Scalars(
+            config.window, drawn_of(config), chunk_of(config, n_words), width, dtype.type(config.negative),
+            dtype.type(0), config.cbow_update == "corrected",
+        )  # fmt: skip
+
+    def train(self, sampled, alpha, inputs, syn0, targets, tables, totals):
+        self._train(sampled, self._numbers._replace(alpha=syn0.dtype.type(alpha)), syn0, targets, self._work, totals)
