@@ -71,8 +71,10 @@ def join_nodes(weights, parents, bits):
     """
     n_words = (weights.size + 1) // 2
     word, inner = n_words - 1, n_words
-    weights[n_words:] = _NOT_MADE
-    bits[:] = 0
+    for node in range(n_words, weights.size):
+        weights[node] = _NOT_MADE
+    for node in range(bits.size):
+        bits[node] = 0
     for node in range(n_words, weights.size):
         total = np.int64(0)
         for bit in range(2):

@@ -131,13 +131,6 @@ def open_text(path: str) -> BinaryIO:
     return io.BufferedReader(stream, 1 << 16)
 
 
-def text_chunks(path: str, size: int = 1 << 20) -> Iterator[bytes]:
-    """The bytes of a text in pieces of at most ``size``."""
-    with open_text(path) as file:
-        while piece := file.read(size):
-            yield piece
-
-
 def text_lines(path: str, file: BinaryIO) -> Iterator[bytes]:
     """The lines of an open text, with their ends.  FormatError for one of more than LONGEST bytes."""
     number = 0

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from corpora.errors import CorpusError, FormatError
-from corpora.text.inputs import expand, open_text, text_chunks, text_size
+from corpora.text.inputs import expand, open_text, text_size
 
 TEXT = "ein Wort\nゑ\n".encode() * 1000
 
@@ -133,9 +133,16 @@ def test_damaged_compressed_data_is_a_format_error_of_that_file(tmp_path, compre
     assert error.value.path == str(path)
 
 
-def test_chunks_are_the_text_in_pieces(tmp_path):
+def pieces_of(path, size=1 << 20):
+    """The bytes of a text in pieces of at most ``size``."""
+    with open_text(str(path)) as file:
+        while piece := file.read(size):
+            yield piece
+
+
+def test_a_text_is_read_in_pieces(tmp_path):
     path = write(tmp_path / "t", TEXT)
-    pieces = list(text_chunks(str(path), 100))
+    pieces = list(pieces_of(path, 100))
     assert b"".join(pieces) == TEXT
     assert max(map(len, pieces)) == 100
 
@@ -172,7 +179,7 @@ def other(path):
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path, change, finding):
     path = tmp_path / "text"
     path.write_bytes(b"a text of so many words, a sentence a line.\n"[:30] * 100_000)
-    pieces = text_chunks(str(path))
+    pieces = pieces_of(path)
     next(pieces)
     change(path)
     with pytest.raises(FormatError) as error:
@@ -183,7 +190,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path, change, findi
 def test_a_compressed_text_that_grows_while_it_is_read_is_refused(tmp_path):
     path = tmp_path / "text.gz"
     path.write_bytes(gzip.compress(os.urandom(3_000_000).hex().encode()))
-    pieces = text_chunks(str(path))
+    pieces = pieces_of(path)
     next(pieces)
     with open(path, "ab") as file:
         file.write(gzip.compress(b"one more line\n"))
