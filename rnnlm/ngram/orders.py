@@ -104,29 +104,29 @@ def count_counts(counts, out):
 
 
 @exact_kernel
-def spread_histories(upper, histories, dropped, contexts, upper_histories):
-    """The end of a history is one, too, and so is the history of a history that would else be dropped.
+def spread_contexts(upper, is_context, dropped, contexts, upper_is_context):
+    """The end of a context is one, too, and so is the context of a context that would else be dropped.
 
-    That history may have had nothing else after it; it needs a back-off weight then, which is 0.
-    upper: the nodes of order n - 1.  histories, dropped (M,) uint8, contexts (M,) uint32, the rows of the
-    histories of n-grams, are of order n; upper_histories (rows of order n - 1,) uint8 gets ones.
+    That one may have had nothing else after it; it needs a back-off weight then, which is 0.
+    upper: the nodes of order n - 1.  is_context, dropped (M,) uint8, contexts (M,) uint32, the rows of the
+    contexts of n-grams, are of order n; upper_is_context (rows of order n - 1,) uint8 gets ones.
     """
     for j in range(_U(upper.shape[0] - 1)):
         for k in range(_U(upper[j, CHILD]), _U(upper[j + _U(1), CHILD])):
-            if histories[k] != 0:
-                upper_histories[j] = 1
+            if is_context[k] != 0:
+                upper_is_context[j] = 1
                 if dropped[k] != 0:
                     context = _U(contexts[k])
-                    upper_histories[context] = 1
+                    upper_is_context[context] = 1
                     if upper[context, BACKOFF] == _NO_BACKOFF:
                         upper[context, BACKOFF] = 0
 
 
 @exact_kernel
-def mark_dropped(nodes, dropped, histories):
-    """Mark the n-grams that are dropped, (M,) uint8, and no histories, (M,) uint8 or of no size."""
+def mark_dropped(nodes, dropped, is_context):
+    """Mark the n-grams that are dropped, (M,) uint8, and no contexts, (M,) uint8 or of no size."""
     for k in range(_U(dropped.size)):
-        if dropped[k] != 0 and (histories.size == 0 or histories[k] == 0):
+        if dropped[k] != 0 and (is_context.size == 0 or is_context[k] == 0):
             nodes[k, WORD] |= DROPPED
 
 

@@ -87,7 +87,7 @@ def estimate_model(
             warn=lambda line: say(f"Warning: {line}"),
             progress=step("estimating", sum(len(nodes) for nodes in counted.nodes)),
         )  # fmt: skip
-    discard(counted.records)
+    discard(counted.transitions)
     if prune:
         from rnnlm.ngram.estimation.prune import prune as remove
 
@@ -176,7 +176,7 @@ def count_texts(
         with arena.watched():
             counted = count_ids(
                 stream.ids, len(vocab), order, rename=rename, threads=threads, sorters=sorters, arena=arena,
-                batch=batch, records=not backwards, continuation=continuation, progress=progress("counting", n),
+                batch=batch, transitions=not backwards, continuation=continuation, progress=progress("counting", n),
             )  # fmt: skip
         discard(stream.ids)
         if arena.spill:

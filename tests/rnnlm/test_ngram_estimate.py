@@ -189,7 +189,7 @@ def test_threads_pieces_and_files_give_the_same_bytes(smoothing, unk, monkeypatc
             patch.setattr(counts_module, "SHARD", 50)
             for name, value in (("_WORTH_THREADS", 1), ("_PIECE", 70)):
                 patch.setattr(counts_module, name, value)
-            for name, value in (("_WORTH_THREADS", 1), ("_WORDS", 3), ("_RECORDS", 50), ("_LEAST", 500)):
+            for name, value in (("_WORTH_THREADS", 1), ("_WORDS", 3), ("_TRANSITIONS", 50), ("_LEAST", 500)):
                 patch.setattr(estimate_module, name, value)
             assert bits(model_of(sentences, **recipe)) == bits(whole)
             assert bits(model_of(sentences, **recipe, threads=3)) == bits(whole)

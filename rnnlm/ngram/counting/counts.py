@@ -46,17 +46,17 @@ class CountedTrie:
     ``arena``: where the arrays live.  ``continuation``: the count of an n-gram of a middle order is the number of
     different words before it, unless nothing comes before it.
 
-    records (R,) uint32: all histories in the order of the trie, with the word that follows each (NONE: no
-    word does) in the lowest 24 bits, then in 4 bits how many of its words, the newest first, a history
-    has in common with the one before, and in 4 bits how many it has.  record_starts (ids + 1,) int64:
-    where the histories begin whose newest word is an internal id; ``<s>`` comes before all others.
+    transitions (R,) uint32: from a context to the next word, for every place in the text and in the order of the
+    trie.  In the lowest 24 bits the word (NONE: none follows), then in 4 bits how many of its words, the newest
+    first, the context has in common with the one before, and in 4 bits how many it has.  transition_starts (ids + 1,)
+    int64: where those begin whose contexts end in an internal id; ``<s>`` comes before all others.
     """
 
     nodes: list[np.ndarray]
     internal: np.ndarray
     arena: Arena
-    records: np.ndarray
-    record_starts: np.ndarray
+    transitions: np.ndarray
+    transition_starts: np.ndarray
     continuation: bool = False
 
     @property
@@ -83,7 +83,7 @@ def count_ids(
     sorters: int | None = None,
     arena: Arena | None = None,
     batch: int | None = None,
-    records: bool = True,
+    transitions: bool = True,
     continuation: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> CountedTrie:
@@ -92,8 +92,8 @@ def count_ids(
     ids (n,) int32, 0 a sentence end, -1 a gap: no n-gram crosses it.  They are overwritten.
     ``rename`` (V,) int64: the ids in the result, where they are not those of the text; 0 stays 0.
     ``sorters``: how many of the threads sort, which takes memory (all).
-    ``batch``: positions that are held at a time (all).  ``records``: False if they are not needed, they are
-    empty then.  ``continuation``: as in the result.  ``progress`` gets numbers of positions done.
+    ``batch``: positions that are held at a time (all).  ``transitions``: False if they are not needed, they
+    are empty then.  ``continuation``: as in the result.  ``progress`` gets numbers of positions done.
     """
     arena = arena or Arena()
     internal = internal_ids(n_words)
@@ -112,7 +112,7 @@ def count_ids(
             Sorter(order, plan.bits, plan.largest, continuation=continuation)
             for _ in range(min(sorters or threads, threads))
         ]
-        store = _sort_all(text, plan, own, pool, arena, batch or text.size, records, progress)
+        store = _sort_all(text, plan, own, pool, arena, batch or text.size, transitions, progress)
     counted = store.finished(internal, plan.n_sentences, plan.word_counts)
     counted.continuation = continuation
     return counted
@@ -125,7 +125,7 @@ def count_rows(
 
     rows (M, N) uint32: internal ids, the newest word first, NONE beyond the oldest; START may be the oldest.
     weights (M,) int64, below 2^32.  An n-gram that is not among the rows but ends some of them has their sum.
-    NoHistory where one begins some of them, and is neither among the rows nor the end of any.
+    NoContext where one begins some of them, and is neither among the rows nor the end of any.
     """
     arena = arena or Arena()
     internal = internal_ids(n_words)
@@ -133,23 +133,23 @@ def count_rows(
     sizes = [2 if n == order else 4 for n in range(2, order + 1)]
     store = _Store(n_ids, [arena.rows(columns, len(rows) * order + 2) for columns in sizes], None, arena)
     _sort_rows(rows, n_ids, threads, store, lambda sorter, part: sorter.rows(rows[part], weights[part]))
-    # histories are the n-grams without their newest words, which are what follows; and all n-grams, in whose
-    # order they are numbered, are histories, if only of nothing
+    # contexts are the n-grams without their newest words, which are what follows; and all n-grams, in whose
+    # order they are numbered, are contexts, if only of nothing
     shorter = np.zeros_like(rows)
     shorter[:, :-1] = rows[:, 1:]
-    histories = np.concatenate([shorter, rows])
+    contexts = np.concatenate([shorter, rows])
     following = np.concatenate([rows[:, 0], np.zeros(len(rows), np.uint32)])
-    histories_of = _Store(n_ids, [], arena.rows(1, len(histories) + 1), arena)
+    contexts_of = _Store(n_ids, [], arena.rows(1, len(contexts) + 1), arena)
     counts = _sort_rows(
-        histories, n_ids, threads, histories_of, lambda sorter, part: sorter.histories(histories[part], following[part])
+        contexts, n_ids, threads, contexts_of, lambda sorter, part: sorter.contexts(contexts[part], following[part])
     )
-    store.records = histories_of.records
+    store.transitions = contexts_of.transitions
     counted = store.finished(internal, int(weights[rows[:, 0] == START].sum()), counts)
-    _require_histories(counted, rows)
+    _require_contexts(counted, rows)
     return counted
 
 
-class NoHistory(Exception):
+class NoContext(Exception):
     """An n-gram that begins longer ones has no count.  ``words``: its internal ids, the newest first."""
 
     def __init__(self, words: np.ndarray):
@@ -157,14 +157,14 @@ class NoHistory(Exception):
         self.words = words
 
 
-def _require_histories(counted: CountedTrie, rows: np.ndarray) -> None:
-    """NoHistory unless every history of two words and more is a node: estimation counts on them in one order."""
-    common, length = counted.records >> 24 & 15, counted.records >> 28
+def _require_contexts(counted: CountedTrie, rows: np.ndarray) -> None:
+    """NoContext unless every context of two words and more is a node: estimation counts on them in one order."""
+    common, length = counted.transitions >> 24 & 15, counted.transitions >> 28
     for n in range(2, counted.order):
         if int(np.count_nonzero((common < n) & (length >= n))) != len(counted.nodes[n - 1]) - 1:
             words = {row[:n].tobytes() for row in rows if row[n - 1] != NONE}
             shorter = (row[1 : n + 1] for row in rows if row[n] != NONE)
-            raise NoHistory(next(history for history in shorter if history.tobytes() not in words))
+            raise NoContext(next(context for context in shorter if context.tobytes() not in words))
 
 
 def _sort_rows(rows: np.ndarray, n_ids: int, threads: int, store: _Store, sort: Callable) -> np.ndarray:
@@ -308,14 +308,14 @@ class _Packed:
         return self._keys[a - self._first : b - self._first], self._following[a - self._first : b - self._first]
 
 
-def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep_records, progress) -> _Store:
+def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep_transitions, progress) -> _Store:
     n_records, order = int(plan.sizes.sum()), sorters[0].order
     rows = [arena.rows(2 if n == order else 4, n_records + 2) for n in range(2, order + 1)]
-    store = _Store(plan.n_ids, rows, arena.rows(1, n_records + 1) if keep_records else None, arena)
+    store = _Store(plan.n_ids, rows, arena.rows(1, n_records + 1) if keep_transitions else None, arena)
     batches = plan.batches(limit)
     most = max(int(plan.sizes[lo:hi].sum()) for lo, hi in batches)
-    if keep_records and store.records.in_memory and len(batches) == 1:
-        positions = store.records.first(most)[:, 0]  # a shard's records take the place of its positions
+    if keep_transitions and store.transitions.in_memory and len(batches) == 1:
+        positions = store.transitions.first(most)[:, 0]  # a shard's transitions take the place of its positions
     else:
         positions = np.empty(most, np.uint32)
     packed = _Packed(max(most // _A_RECORD, plan.largest), sorters[0], arena) if arena.spill else None
@@ -360,46 +360,46 @@ def _in_turns(pool, sorters: list[Sorter], shards: list[tuple[int, int]], sort: 
 
 
 class _Store:
-    """The nodes and records of all shards so far."""
+    """The nodes and transitions of all shards so far."""
 
-    def __init__(self, n_ids: int, rows: list[Rows], records: Rows | None, arena: Arena):
+    def __init__(self, n_ids: int, rows: list[Rows], transitions: Rows | None, arena: Arena):
         self.unigrams = np.zeros((n_ids + 1, 4), np.uint32)
-        self.rows, self.records, self.arena = rows, records, arena
+        self.rows, self.transitions, self.arena = rows, transitions, arena
         self._last_word = -1
 
     def take(self, sorter: Sorter) -> tuple[list[int], int, bool]:
-        """Where the next shard's nodes (orders 2 to N) and records go; for the shards in order, one at a time."""
+        """Where the next shard's nodes (orders 2 to N) and transitions go; for the shards in order, one at a time."""
         starts = [row.take(size) for row, size in zip(self.rows, sorter.sizes[1:].tolist(), strict=False)]
         words = sorter.words
         first, last = words[[0, -1], WORD].tolist()
         same_word, self._last_word = first == self._last_word, last
         place_unigrams(words, len(words), starts[0] if starts else 0, self.unigrams)
-        return starts, 0 if self.records is None else self.records.take(sorter.n), same_word
+        return starts, 0 if self.transitions is None else self.transitions.take(sorter.n), same_word
 
-    def put(self, sorter: Sorter, starts: list[int], record: int, same_word: bool) -> None:
-        """Put a shard's nodes and records where ``take`` said."""
+    def put(self, sorter: Sorter, starts: list[int], first: int, same_word: bool) -> None:
+        """Put a shard's nodes and transitions where ``take`` said."""
         first_children = [*starts[1:], 0]
         for n in range(len(starts) + 1, 1, -1):
             with self.rows[n - 2].put(starts[n - 2], int(sorter.sizes[n - 1]), sorter.scratch) as place:
                 sorter.nodes(n, first_children[n - 2], *place)
-        if self.records is not None:
-            with self.records.put(record, sorter.n, sorter.scratch) as (out, start):
-                sorter.write_records(same_word, out[start : start + sorter.n, 0])
+        if self.transitions is not None:
+            with self.transitions.put(first, sorter.n, sorter.scratch) as (out, start):
+                sorter.write_transitions(same_word, out[start : start + sorter.n, 0])
 
-    def finished(self, internal: np.ndarray, n_sentences: int, record_counts: np.ndarray) -> CountedTrie:
-        """All that was put, with ``<s>``; record_counts (ids,): of the records, by their newest words."""
+    def finished(self, internal: np.ndarray, n_sentences: int, counts: np.ndarray) -> CountedTrie:
+        """All that was put, with ``<s>``; counts (ids,): of the transitions, by the newest words of their contexts."""
         sizes = [row.size for row in self.rows]
         nodes = [self.unigrams]
         for number, row in enumerate(self.rows):
             nodes.append(row.close((0, 0) if number + 1 == len(sizes) else (0, sizes[number + 1], 0, 0)))
         self.unigrams[START, PROB] = n_sentences
         finish_unigrams(self.unigrams, sizes[0] if sizes else 0)
-        records = np.empty(0, np.uint32) if self.records is None else self.records.close((0,))[:-1, 0]
+        transitions = np.empty(0, np.uint32) if self.transitions is None else self.transitions.close((0,))[:-1, 0]
         if self.arena.spill:
-            for array in (*nodes[1:], records):
+            for array in (*nodes[1:], transitions):
                 self.arena.keep(array)
-        starts = np.concatenate([[0], np.cumsum(record_counts)])
-        return CountedTrie(nodes, internal, self.arena, records, starts)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        return CountedTrie(nodes, internal, self.arena, transitions, starts)
 
 
 class _Aborted(Exception):

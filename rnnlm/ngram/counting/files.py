@@ -25,7 +25,7 @@ from corpora.text.chunks import PADDING
 from corpora.text.inputs import STDIN, expand
 from corpora.text.vocab import EOS, UNK, Vocab, WordList
 from rnnlm.io.pieces import LinePieces
-from rnnlm.ngram.counting.counts import CountedTrie, NoHistory, count_rows
+from rnnlm.ngram.counting.counts import CountedTrie, NoContext, count_rows
 from rnnlm.ngram.counting.vocabulary import by_count, inverse, with_unk
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, MAX_WORDS, NONE, PROB, START, internal_ids
 
@@ -219,7 +219,7 @@ def read_counted(
     vocab, rows, weights = reader.finish(place)
     try:
         return vocab, count_rows(rows, weights, len(vocab), threads=threads)
-    except NoHistory as error:
+    except NoContext as error:
         known = {START: START_WORD, **dict(zip(internal_ids(len(vocab)).tolist(), vocab.words, strict=False))}
         ngram = shown(b" ".join(known[word] for word in error.words[::-1].tolist()), 80)
         raise CorpusError(

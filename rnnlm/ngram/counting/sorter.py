@@ -15,7 +15,7 @@ from rnnlm.ngram.counting.suffix_sort import (
     place_nodes,
     radix_sort,
     refine,
-    write_records,
+    write_transitions,
 )
 from rnnlm.ngram.orders import continuation_counts
 
@@ -85,8 +85,8 @@ class Sorter:
             rows = out[start : start + int(self.sizes[n - 1])]
             continuation_counts(rows, first_child + int(self.sizes[n]))
 
-    def histories(self, rows: np.ndarray, following: np.ndarray) -> None:
-        """Sort histories (n, N), newest words first; ``following`` (n,) are the words after them."""
+    def contexts(self, rows: np.ndarray, following: np.ndarray) -> None:
+        """Sort contexts (n, N), newest words first; ``following`` (n,) are the words after them."""
         self.keys, self.following = self._keys, self._following
         pack_rows(rows, self.bits, self.per_key, self.keys, self._pairs)
         self.following[: len(rows)] = following
@@ -101,9 +101,9 @@ class Sorter:
         shape = (self.n, self.order, self.bits, self.per_key)
         emit_counted(self._sorted, self.keys, *shape, weights, self._stage, self.sizes)
 
-    def write_records(self, same_word: bool, out: np.ndarray) -> None:
-        """What was sorted last, as ``CountedTrie.records``; same_word: the shard before ends with the first word."""
-        write_records(self._sorted, self.n, self.following, self._common, self._length, same_word, out)
+    def write_transitions(self, same_word: bool, out: np.ndarray) -> None:
+        """Write what was sorted last as ``CountedTrie.transitions``; same_word: the shard before ends with its word."""
+        write_transitions(self._sorted, self.n, self.following, self._common, self._length, same_word, out)
 
     def _sort(self, n: int) -> None:
         pairs, other = self._pairs[:n], self._other[:n]

@@ -160,7 +160,9 @@ def radix_sort(a, b, n, counters):
     passes = (width + _U(_DIGIT - 1)) // _U(_DIGIT)
     digit = (width + passes - _U(1)) // passes
     mask = (_U(1) << digit) - _U(1)
-    counters[:passes, : mask + _U(1)] = 0
+    for p in range(passes):
+        for d in range(mask + _U(1)):
+            counters[p, d] = np.uint32(0)
     for i in range(_U(n)):
         key = a[i, 0] >> low
         for p in range(passes):
@@ -293,8 +295,8 @@ def compare(pairs, keys, n, order, bits, words_per_key, columns, common, length)
         for i in range(_U(n)):
             columns[q, i] = keys[pairs[i, 1], q]
     # a word at a time over all records: vectors, without branches
-    common[:n] = 0
-    length[:n] = 0
+    for i in range(_U(n)):
+        common[i], length[i] = np.uint8(0), np.uint8(0)
     for m in range(order):
         q, s = key_of[m], shift[m]
         for i in range(_U(1), _U(n)):
@@ -368,8 +370,8 @@ def emit(n, m, n_nodes, order, bits, words_per_key, columns, common, length, bel
 
 
 @exact_kernel
-def write_records(pairs, n, following, common, length, same_word, out):
-    """out (n,) uint32: of every record the word after it, and ``common`` and ``length``; see ``CountedTrie.records``.
+def write_transitions(pairs, n, following, common, length, same_word, out):
+    """out (n,) uint32, overwritten: the word after each record, ``common`` and ``length``, as in ``CountedTrie``.
 
     same_word: the first record has its newest word in common with the shard before.
     """
