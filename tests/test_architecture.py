@@ -171,6 +171,49 @@ def test_no_module_needs_itself_to_be_imported():
     assert not set(MODULES) - loaded
 
 
+def enclosing(module: str) -> set[str]:
+    """The packages that a module is in."""
+    parts = module.split(".")
+    return {".".join(parts[:i]) for i in range(1, len(parts))}
+
+
+def needs(module: str) -> set[str]:
+    """The modules of ours that a module names, inside functions too, and their packages, which are imported first."""
+    named = (ours(imports(module)) & set(MODULES)) - only_for_types(module)
+    return (named | {package for name in named for package in enclosing(name) - enclosing(module)}) - {module}
+
+
+def only_for_types(module: str) -> set[str]:
+    conditions = (node for node in ast.walk(tree_of(module)) if isinstance(node, ast.If))
+    bodies = [node.body for node in conditions if "TYPE_CHECKING" in ast.unparse(node.test)]
+    inside = {id(node) for body in bodies for statement in body for node in ast.walk(statement)}
+    elsewhere = {name for node in ast.walk(tree_of(module)) if id(node) not in inside for name in names_in(node)}
+    return imports(module) - elsewhere
+
+
+# rnnlm.load and its like: names of the package that import their module only when they are called
+LAZY_NAMES = set(PACKAGES)
+
+
+def test_no_import_goes_in_a_circle_also_inside_functions():
+    left = {module: set() if module in LAZY_NAMES else needs(module) for module in MODULES}
+    while ready := {module for module, needed in left.items() if not needed}:
+        left = {module: needed - ready for module, needed in left.items() if module not in ready}
+    # what is left are the circles and all that needs them: drop those that nothing in a circle needs
+    while unneeded := left.keys() - {name for needed in left.values() for name in needed}:
+        left = {module: needed for module, needed in left.items() if module not in unneeded}
+    assert not left
+
+
+def test_no_package_of_n_grams_formats_or_text_needs_one_that_needs_it():
+    layers = ["corpora.errors", "corpora.text", "rnnlm.ngram", "rnnlm.io"]
+    for place, layer in enumerate(layers):
+        later = tuple(layers[place + 1 :])
+        own = [module for module in MODULES if (module + ".").startswith(layer + ".")]
+        assert own
+        assert not {(module, name) for module in own for name in needs(module) if name.startswith(later)}
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if name in PACKAGES or is_command(name)])
 def test_a_command_starts_without_numpy_and_the_compiler(module):
     code = (

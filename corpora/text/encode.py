@@ -1,4 +1,4 @@
-"""Bytes to word ids: the kernels over the hash table of ``word_table``.
+"""Bytes to word ids: the kernels over the hash table of ``word_hash``.
 
 A word of at most 15 bytes is its own key of 16 bytes: the bytes, and the length in the last one.  A
 longer word's key is a 64-bit hash with its length, and its bytes lie in an arena to compare.  Text is

@@ -36,7 +36,7 @@ from corpora.text.vocab_order import select
 from corpora.text.workers import Workers
 
 if TYPE_CHECKING:
-    from corpora.text.word_table import WordTable
+    from corpora.text.word_hash import WordHash
 
 CHUNK = 1 << 19  # bytes: the text and its ids stay in the second cache level
 _WORTH_THREADS = 1 << 23  # bytes of text
@@ -207,8 +207,8 @@ class _Shards:
         self._thread = threading.local()
         self._lock = threading.Lock()
         self._out: deque[np.ndarray] = deque()
-        self.tables: list[WordTable] = []
-        self._make_table: Callable[[], WordTable]
+        self.tables: list[WordHash] = []
+        self._make_table: Callable[[], WordHash]
         if workers is None:
             self._make_table = _table_maker(vocab)
         else:  # which takes half a second, in which workers begin
@@ -259,14 +259,14 @@ class _Shards:
             self.tables.append(mine.table)
 
 
-def _table_maker(vocab: Vocab | None) -> Callable[[], WordTable]:
+def _table_maker(vocab: Vocab | None) -> Callable[[], WordHash]:
     """What makes the table of a thread: a new one, or that of a vocabulary, which all share."""
-    from corpora.text.word_table import WordTable
+    from corpora.text.word_hash import WordHash
 
     if vocab is None:
-        return WordTable
+        return WordHash
     try:
-        given = WordTable.of(vocab.words)
+        given = WordHash.of(vocab.words)
     except ValueError as error:
         raise vocab.repetition() from error
     return lambda: given

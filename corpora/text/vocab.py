@@ -1,12 +1,11 @@
 """Vocabularies: words, counts, look-up, and the list files of word2vec and SRILM.  V words.
 
-Words are bytes, held in one blob with offsets, as they lie in model files; bytes objects are made
-where they are asked for.  Word 0 is always the sentence end ``</s>``.
+Word 0 is always the sentence end ``</s>``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import BinaryIO
 
@@ -15,64 +14,12 @@ import numpy as np
 from corpora.errors import FormatError
 from corpora.text.inputs import open_text, text_lines
 from corpora.text.vocab_order import MAX_TYPES, select
+from corpora.text.words import EOS, UNK, WordList
 
-EOS = b"</s>"
-UNK = b"<unk>"
+__all__ = ["EOS", "FORMS", "MAX_TOTAL", "UNK", "Vocab", "WordList", "require_counts"]
+
 FORMS = ("word2vec", "srilm")
 MAX_TOTAL = 1 << 62  # of the counts: tables and trees are made of sums of them
-_TAKE_BLOCK = 1 << 16
-
-
-class WordList(Sequence):
-    """A sequence of bytes over blob (n,) uint8 and offsets (V + 1,) int64."""
-
-    def __init__(self, blob: np.ndarray, offsets: np.ndarray):
-        self.blob, self.offsets = blob, offsets
-
-    @classmethod
-    def of(cls, words: Sequence[bytes]) -> WordList:
-        offsets = np.zeros(len(words) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, words), np.int64, len(words)), out=offsets[1:])
-        return cls(np.frombuffer(b"".join(words), np.uint8), offsets)
-
-    def __len__(self) -> int:
-        return self.offsets.size - 1
-
-    def __getitem__(self, i):
-        if isinstance(i, slice):
-            return [self[k] for k in range(*i.indices(len(self)))]
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"word {i} of {len(self)}")
-        i %= len(self)
-        return self.blob[self.offsets[i] : self.offsets[i + 1]].tobytes()
-
-    def __iter__(self) -> Iterator[bytes]:
-        blob, start = self.blob.tobytes(), 0
-        for end in self.offsets[1:].tolist():
-            yield blob[start:end]
-            start = end
-
-    def find(self, word: bytes) -> int:
-        """The first position of a word, or -1: a scan without making the look-up table."""
-        starts = self.offsets[:-1][np.diff(self.offsets) == len(word)]
-        same = np.ones(starts.size, bool)
-        for k, byte in enumerate(word):
-            same &= self.blob[starts + k] == byte
-        found = np.flatnonzero(same)
-        return int(np.searchsorted(self.offsets[:-1], starts[found[0]], side="left")) if found.size else -1
-
-    def take(self, ids: np.ndarray) -> WordList:
-        """The words of these ids (n,), in their order."""
-        lengths = np.diff(self.offsets)[ids]
-        offsets = np.zeros(len(ids) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        shift = self.offsets[:-1][ids] - offsets[:-1]
-        blob = np.empty(offsets[-1], np.uint8)
-        for lo in range(0, len(ids), _TAKE_BLOCK):  # the index of a whole blob would be eight times its size
-            hi = min(lo + _TAKE_BLOCK, len(ids))
-            place = np.arange(offsets[lo], offsets[hi])
-            blob[offsets[lo] : offsets[hi]] = self.blob[np.repeat(shift[lo:hi], lengths[lo:hi]) + place]
-        return WordList(blob, offsets)
 
 
 def require_counts(counts: np.ndarray) -> None:
@@ -177,10 +124,10 @@ class Vocab:
     @cached_property
     def _table(self):
         """As ``_ids``, for many words at once."""
-        from corpora.text.word_table import WordTable
+        from corpora.text.word_hash import WordHash
 
         try:
-            return WordTable.of(self.words)
+            return WordHash.of(self.words)
         except ValueError as error:
             raise self.repetition() from error
 

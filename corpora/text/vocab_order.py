@@ -56,43 +56,23 @@ def select(
     Returns chosen (V,) int64, the positions of the words in their new order, where n means a new
     ``<unk>`` and n + 1 a new ``</s>``; their counts (V,) int64; and new_id (n,) int32, -1: dropped.
     """
-    if order not in ORDERS:
-        raise ValueError(f"vocabulary order {order}: one of {', '.join(ORDERS)}")
-    if rare not in RARE:
-        raise ValueError(f"rare words {rare}: one of {', '.join(RARE)}")
     counts = np.asarray(counts, np.int64)
-    if counts.shape != (n_words,):
-        raise ValueError(f"{n_words} words with {counts.size} counts")
     replace = rare == "unk"
-    if max_size is not None and max_size < 2 + replace:
-        needed = "3 (</s>, <unk> and a word)" if replace else "2 (</s> and a word)"
-        raise CorpusError(f"`max_vocab` {max_size}: at least {needed}")
+    _require_possible(counts, n_words, order, rare, max_size)
     if not replace:
         unk = -1  # a word like others
     sort = sorted_order if order == "first" else selection_order
-
     ordinary = np.ones(n_words, bool)
     ordinary[[i for i in (eos, unk) if i >= 0]] = False
-    keep = ordinary & (counts >= min_count)
-    has_unk = replace and (unk >= 0 or bool((ordinary & ~keep).any()))
-    if max_size is not None and 1 + has_unk + keep.sum() > max_size:
-        has_unk = replace
-        candidates = np.flatnonzero(keep)
-        keep[candidates[sort(counts[candidates])[max_size - 1 - has_unk :]]] = False
+    keep, has_unk = _kept(counts, ordinary, unk, replace, min_count, max_size, sort)
     dropped = np.flatnonzero(ordinary & ~keep)
     if dropped.size and not keep.any():
         limits = f"`min_count` {min_count}" + (f" and `max_vocab` {max_size}" if max_size is not None else "")
         raise CorpusError(f"no word is left in the vocabulary after {limits}")
-
-    # <unk> stands where it, or the first word that it replaces, appeared
     standing = np.flatnonzero(keep)
     new_counts = counts[standing]
     if has_unk:
-        first = min([i for i in (unk, dropped[0] if dropped.size else -1) if i >= 0])
-        at = np.searchsorted(standing, first)
-        own = counts[unk] if unk >= 0 else 0
-        new_counts = np.insert(new_counts, at, own + counts[dropped].sum())
-        standing = np.insert(standing, at, unk if unk >= 0 else n_words)
+        standing, new_counts = _with_unk(counts, standing, dropped, unk)
     by_count = sort(new_counts)
     chosen = np.concatenate([[eos if eos >= 0 else n_words + 1], standing[by_count]]).astype(np.int64)
     new_counts = np.concatenate([[counts[eos] if eos >= 0 else 0], new_counts[by_count]]).astype(np.int64)
@@ -102,3 +82,37 @@ def select(
     if dropped.size:
         new_id[dropped] = new_id[unk if unk >= 0 else n_words] if replace else -1
     return chosen, new_counts, new_id[:n_words]
+
+
+def _require_possible(counts: np.ndarray, n_words: int, order: str, rare: str, max_size: int | None) -> None:
+    """ValueError for what is no such option, CorpusError for a vocabulary that cannot be so small."""
+    if order not in ORDERS:
+        raise ValueError(f"vocabulary order {order}: one of {', '.join(ORDERS)}")
+    if rare not in RARE:
+        raise ValueError(f"rare words {rare}: one of {', '.join(RARE)}")
+    if counts.shape != (n_words,):
+        raise ValueError(f"{n_words} words with {counts.size} counts")
+    replace = rare == "unk"
+    if max_size is not None and max_size < 2 + replace:
+        needed = "3 (</s>, <unk> and a word)" if replace else "2 (</s> and a word)"
+        raise CorpusError(f"`max_vocab` {max_size}: at least {needed}")
+
+
+def _kept(counts, ordinary, unk: int, replace: bool, min_count: int, max_size: int | None, sort):
+    """Which of the ordinary words (n,) bool are kept, and whether there is an ``<unk>`` beside them."""
+    keep = ordinary & (counts >= min_count)
+    has_unk = replace and (unk >= 0 or bool((ordinary & ~keep).any()))
+    if max_size is not None and 1 + has_unk + keep.sum() > max_size:
+        has_unk = replace
+        candidates = np.flatnonzero(keep)
+        keep[candidates[sort(counts[candidates])[max_size - 1 - has_unk :]]] = False
+    return keep, has_unk
+
+
+def _with_unk(counts, standing: np.ndarray, dropped: np.ndarray, unk: int) -> tuple[np.ndarray, np.ndarray]:
+    """The words and their counts with ``<unk>``, where it, or the first word that it replaces, appeared."""
+    first = min([i for i in (unk, dropped[0] if dropped.size else -1) if i >= 0])
+    at = np.searchsorted(standing, first)
+    own = counts[unk] if unk >= 0 else 0
+    new_counts = np.insert(counts[standing], at, own + counts[dropped].sum())
+    return np.insert(standing, at, unk if unk >= 0 else counts.size), new_counts

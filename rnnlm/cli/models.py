@@ -8,7 +8,7 @@ import click
 
 from corpora.command import options
 from corpora.command.options import note, print_text
-from rnnlm.describe import ARPA_ENDINGS, FORMAT_NAMES
+from rnnlm.formats import ARPA_ENDINGS, FORMAT_NAMES
 
 _FORMATS = list(dict.fromkeys(FORMAT_NAMES.values()))
 

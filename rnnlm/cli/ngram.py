@@ -12,7 +12,7 @@ import click
 from corpora.command import options
 from corpora.command.options import Number, note
 from corpora.command.settings import settings_options
-from rnnlm.describe import ARPA_ENDINGS
+from rnnlm.formats import ARPA_ENDINGS
 from rnnlm.ngram.config import NgramConfig, Options
 
 FOR_ONE_SMOOTHING = {"discount": "absolute", "delta": "additive", "gt_max": "good-turing"}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from corpora.errors import CorpusError, FormatError
 from corpora.files.checks import shown
 from corpora.files.source import Source
-from rnnlm.describe import FORMAT_NAMES
+from rnnlm.formats import FORMAT_NAMES
 from rnnlm.io import arpa, arpa_writer, mikolov, mix, native, ngram, probabilities
 from rnnlm.io.native import load_checkpoint
 from rnnlm.model import RecurrentLM
@@ -45,7 +45,7 @@ FORMATS: dict[str, Format] = {
         mikolov.recognises_binary, mikolov.read, mikolov.peek, partial(mikolov.write, binary=True), RECURRENT
     ),
     "arpa": Format(arpa.recognises, arpa.read, arpa.peek, arpa_writer.write, NGRAM),
-    "mixture": Format(mix.recognises, mix.read, mix.peek, mix.write),
+    "mixture": Format(mix.recognises, lambda source, dtype: mix.read(source, dtype, load), mix.peek, mix.write),
     # last: a list of numbers has no mark of its own
     "probabilities": Format(probabilities.recognises, probabilities.read, probabilities.peek, probabilities.write),
 }

@@ -26,8 +26,8 @@ from corpora.errors import FormatError
 from corpora.files.checks import shown
 from corpora.files.source import Source
 from corpora.text.inputs import UTF8_BOM
+from corpora.text.lines import LinePieces
 from corpora.text.vocab import EOS, UNK, Vocab, WordList
-from rnnlm.io.pieces import LinePieces
 from rnnlm.ngram.trie import (
     BLANK,
     FIRST_WORD,
@@ -145,10 +145,10 @@ class _Reader:
 
         Also what higher orders look their words up in.
         """
-        from corpora.text.word_table import WordTable
+        from corpora.text.word_hash import WordHash
 
         section = _Section(self, 1, highest, count)
-        section.parse(WordTable().lookup, np.zeros(1, np.uint32))
+        section.parse(WordHash().lookup, np.zeros(1, np.uint32))
         words = section.words()
         places = {word: words.find(word) for word in (EOS, START_WORD, UNK, OTHER_UNK)}
         if places[OTHER_UNK] >= 0:
@@ -165,7 +165,7 @@ class _Reader:
         internal = internal_ids(len(vocab))[:-1]
         table_ids = [internal]
         try:
-            table = WordTable.of(vocab.words)
+            table = WordHash.of(vocab.words)
             if places[START_WORD] >= 0:
                 table.add(WordList.of([START_WORD]))
                 table_ids.append([START])
@@ -260,21 +260,12 @@ class _Section:
                 )
             self._make_room(pieces.size, int(state[p.BLOB]))
             state[p.POSITION], state[p.LINES] = pieces.position, 0
+            backoffs = no_floats if self.highest else self.backoffs
+            out = p.Lines(self.ids, self.log10_probs, backoffs, self._blob, self._word_ends)
             p.parse_lines(
-                pieces.buffer.ctypes.data,
-                pieces.ends,
-                pieces.n_ends,
-                self.order,
-                self.highest,
-                lookup,
-                internal,
-                self._blob,
-                self._word_ends,
-                self.ids,
-                self.log10_probs,
-                no_floats if self.highest else self.backoffs,
+                pieces.buffer.ctypes.data, pieces.ends, pieces.n_ends, self.order, self.highest, lookup, internal, out,
                 state,
-            )
+            )  # fmt: skip
             pieces.move(int(state[p.POSITION]), int(state[p.LINES]))
             rows, stop = int(state[p.ROWS]), int(state[p.STOP])
             if stop == p.EMPTY:

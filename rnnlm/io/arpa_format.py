@@ -142,18 +142,6 @@ def write_number(bits, at):
 
 
 @exact_kernel
-def write_numbers(values, out):
-    """values (n,) uint32, the bits of float32: one a line to out, uint8; the number of bytes."""
-    base = _U(out.ctypes.data)
-    at = base
-    for i in range(_U(values.size)):
-        at = write_number(_U(values[i]), at)
-        store8(at, _NEWLINE)
-        at += _U(1)
-    return np.int64(at - base)
-
-
-@exact_kernel
 def make_slots(words_at, word_starts, slots):
     """slots (n, 2) uint64, overwritten: the words from an address on, each in 16 bytes, which one cache line has.
 

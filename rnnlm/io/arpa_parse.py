@@ -7,11 +7,14 @@ Addresses are uint64.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from corpora.compute.bytes_simd import bit_count, load8, separator_mask, trailing_zeros
+from corpora.compute.bytes_simd import load8
 from corpora.compute.jit import exact_kernel
 from corpora.text.encode import find_words
+from corpora.text.numbers import parse_number
 from rnnlm.ngram.trie import LARGEST_BACKOFF, MAX_ORDER, NO_BACKOFF, NONE, ZERO
 
 # state: where in the piece the next line is, n-grams so far, lines so far, why the kernel stopped, the word at fault,
@@ -25,106 +28,10 @@ FEW, MANY, PROB_NUMBER, PROB_NAN, PROB_POSITIVE, BACKOFF_NUMBER, BACKOFF_RANGE, 
 
 _U = np.uint64
 _BATCH = 64  # lines whose words are looked up together
-_NEWLINE, _RETURN, _BACKSLASH, _PLUS, _MINUS, _POINT, _DIGIT_0 = (_U(c) for c in b"\n\r\\+-.0")
-_SMALL_E, _SMALL_A, _SMALL_F, _SMALL_I, _SMALL_N = (_U(c) for c in b"eafin")
-_LOWER = _U(0x20)
-_MOST = _U(10**18)  # a mantissa that takes one more digit
-_POWERS = np.array([10.0**k for k in range(23)])  # exact in float64
-_LARGEST_EXPONENT = 9999
+_NEWLINE, _RETURN, _BACKSLASH = (_U(c) for c in b"\n\r\\")
 _ZERO, _LARGEST_BACKOFF = np.float32(ZERO), np.float32(LARGEST_BACKOFF)
 _NONE = np.uint32(NONE)
 _NO_BACKOFF = np.float32(NO_BACKOFF)
-
-
-@exact_kernel
-def find_separators(address, size, ends):
-    """ends (size + 64,) uint32, overwritten: where the spaces, tabs and newlines of a piece are; their number."""
-    n = _U(0)
-    for position in range(_U(0), _U(size), _U(64)):
-        mask = separator_mask(_U(address) + position)
-        left = _U(size) - position
-        if left < _U(64):
-            mask &= (_U(1) << left) - _U(1)
-        found = bit_count(mask)
-        done = _U(0)
-        while done < found:  # eight at a time whether there are or not: few mispredicted branches
-            for k in range(_U(8)):
-                ends[n + done + k] = np.uint32(position + trailing_zeros(mask))
-                mask &= mask - _U(1)
-            done += _U(8)
-        n += found
-    return n
-
-
-@exact_kernel
-def _named_number(at, end, negative):
-    """inf, infinity and nan, in any case; (value, whether it is one of these)."""
-    a, b, c = load8(at) | _LOWER, load8(at + _U(1)) | _LOWER, load8(at + _U(2)) | _LOWER
-    length = end - at
-    if (length == _U(3) or length == _U(8)) and a == _SMALL_I and b == _SMALL_N and c == _SMALL_F:
-        return (-np.inf if negative else np.inf), True
-    if length == _U(3) and a == _SMALL_N and b == _SMALL_A and c == _SMALL_N:
-        return np.nan, True
-    return 0.0, False
-
-
-@exact_kernel
-def parse_number(address, length):
-    """The decimal number of some bytes as (float64, whether it is one); rightly rounded up to 15 digits."""
-    at, end = _U(address), _U(address) + _U(length)
-    first = load8(at)
-    negative = first == _MINUS
-    if negative or first == _PLUS:
-        at += _U(1)
-    mantissa = _U(0)
-    exponent = 0
-    digits, points = 0, 0
-    while at < end:
-        c = load8(at)
-        digit = c - _DIGIT_0
-        if digit < _U(10):
-            if mantissa < _MOST:
-                mantissa = mantissa * _U(10) + digit
-                exponent -= points
-            else:
-                exponent += 1 - points
-            digits += 1
-        elif c == _POINT and points == 0:
-            points = 1
-        else:
-            break
-        at += _U(1)
-    if digits == 0:
-        if points == 0:
-            return _named_number(at, end, negative)
-        return 0.0, False
-    if at < end:
-        if load8(at) | _LOWER != _SMALL_E:
-            return 0.0, False
-        at += _U(1)
-        sign = load8(at)
-        if sign in (_MINUS, _PLUS):
-            at += _U(1)
-        if at >= end:
-            return 0.0, False
-        power = 0
-        while at < end:
-            digit = load8(at) - _DIGIT_0
-            if digit > _U(9):
-                return 0.0, False
-            power = min(power * 10 + np.int64(digit), _LARGEST_EXPONENT)
-            at += _U(1)
-        exponent += -power if sign == _MINUS else power
-    value = np.float64(mantissa)
-    while exponent < -22 and value != 0.0:
-        value /= _POWERS[22]
-        exponent += 22
-    while exponent > 22 and value != 0.0 and value < np.inf:
-        value *= _POWERS[22]
-        exponent -= 22
-    if value != 0.0 and value < np.inf:
-        value = value / _POWERS[-exponent] if exponent < 0 else value * _POWERS[exponent]
-    return (-value if negative else value), True
 
 
 @exact_kernel
@@ -159,20 +66,89 @@ def _read_numbers(base, starts, lengths, n_fields, order, highest, row, log10_pr
     return DONE
 
 
+class Lines(NamedTuple):
+    """Where the n-grams of one order are written, a row for each; ``capacity`` rows.
+
+    ids (capacity, n) uint32; log10_probs, backoffs (capacity,) float32 (the backoffs not in the highest order).
+    Unigrams have words in the place of ids: ``blob``, which has room for the piece behind those before, and where each
+    ends, blob_ends (capacity,) int64.
+    """
+
+    ids: np.ndarray
+    log10_probs: np.ndarray
+    backoffs: np.ndarray
+    blob: np.ndarray
+    blob_ends: np.ndarray
+
+
 @exact_kernel
-def parse_lines(
-    address, ends, n_ends, order, highest, lookup, internal, blob, blob_ends, ids, log10_probs, backoffs, state
-):
+def _first_from(ends, n_ends, position):
+    """The first of the separators that is not before a position."""
+    lo, hi = _U(0), _U(n_ends)
+    while lo < hi:
+        middle = (lo + hi) >> _U(1)
+        if _U(ends[middle]) < position:
+            lo = middle + _U(1)
+        else:
+            hi = middle
+    return lo
+
+
+@exact_kernel
+def _split_line(base, ends, j, position, most, starts, lengths):
+    """Find the fields of a line, the first ``most`` of them; (their number, the separator and the position behind)."""
+    n_fields = 0
+    while True:
+        end = _U(ends[j])
+        j += _U(1)
+        is_last = load8(base + end) == _NEWLINE
+        length = end - position
+        if is_last and length > _U(0) and load8(base + end - _U(1)) == _RETURN:
+            length -= _U(1)
+        if length > _U(0):
+            if n_fields < most:
+                starts[n_fields], lengths[n_fields] = position, length
+            n_fields += 1
+        position = end + _U(1)
+        if is_last:
+            return n_fields, j, position
+
+
+@exact_kernel
+def _copy_words(word_at, word_length, n, row, blob, blob_top, blob_ends):
+    """Append n words to the blob; where it ends."""
+    for i in range(n):
+        for k in range(word_length[i]):
+            blob[blob_top + k] = load8(word_at[i] + k)
+        blob_top += word_length[i]
+        blob_ends[row + i] = np.int64(blob_top)
+    return blob_top
+
+
+@exact_kernel
+def _write_ids(found, internal, n, order, row, ids):
+    """The internal ids of the words of n lines; (n, order), or the line and the place of a word that has none."""
+    for i in range(n):
+        for k in range(order):
+            word = found[i * order + k]
+            id_ = _NONE if word < 0 else internal[word]
+            if id_ == _NONE:
+                return i, k
+            ids[row + i, k] = id_
+    return n, order
+
+
+@exact_kernel
+def parse_lines(address, ends, n_ends, order, highest, lookup, internal, out, state):
     """Parse n-grams of one order from state[POSITION], where a line begins, to the piece's end or a line that is none.
 
-    ends (n_ends,): the piece's separators.  lookup: ``WordTable.lookup``; internal: the internal id of
-    each of its words, NONE for one that is not allowed.  Overwritten from row state[ROWS] on: ids
-    (capacity, order) uint32, log10_probs, backoffs (capacity,) float32 (the backoffs not in the highest order).
-    Unigrams are not looked up: their words go to blob from state[BLOB] on, which has room for the piece, and
-    where each ends to blob_ends (capacity,) int64.
+    ends (n_ends,): the piece's separators.  lookup: ``WordHash.lookup``; internal: the internal id of
+    each of its words, NONE for one that is not allowed.  out (``Lines``): overwritten from row state[ROWS] on, the
+    words of unigrams, which are not looked up, from state[BLOB] on.
     Returns with state[STOP]; state[POSITION] is then a line's beginning, state[LINES] the lines before it.
     """
     slots, shift, records, arena = lookup
+    ids, log10_probs, backoffs, blob, blob_ends = out
     base = _U(address)
     starts = np.empty(MAX_ORDER + 2, np.uint64)
     lengths = np.empty(MAX_ORDER + 2, np.uint64)
@@ -182,7 +158,7 @@ def parse_lines(
     found = np.empty(_BATCH * MAX_ORDER, np.int32)
     capacity = log10_probs.size
     position = _U(state[POSITION])
-    j = _U(np.searchsorted(ends[:n_ends], position))
+    j = _first_from(ends, n_ends, position)
     blob_top = _U(state[BLOB])
     stop = DONE
     while j < n_ends and stop == DONE:
@@ -190,32 +166,18 @@ def parse_lines(
         row = state[ROWS]
         while n < _BATCH and j < n_ends:
             line_start, line_j = position, j
-            n_fields = 0
-            while True:
-                end = _U(ends[j])
-                j += _U(1)
-                is_last = load8(base + end) == _NEWLINE
-                length = end - position
-                if is_last and length > _U(0) and load8(base + end - _U(1)) == _RETURN:
-                    length -= _U(1)
-                if length > _U(0):
-                    if n_fields < order + 2:
-                        starts[n_fields], lengths[n_fields] = position, length
-                    n_fields += 1
-                position = end + _U(1)
-                if is_last:
-                    break
+            n_fields, j, position = _split_line(base, ends, j, position, order + 2, starts, lengths)
             if n_fields == 0:
                 stop = EMPTY
-            elif load8(base + starts[0]) == _BACKSLASH:
+                break
+            if load8(base + starts[0]) == _BACKSLASH:
                 stop = HEAD
             elif row + n >= capacity:
                 stop = FULL
             else:
                 stop = _read_numbers(base, starts, lengths, n_fields, order, highest, row + n, log10_probs, backoffs)
             if stop != DONE:
-                if stop != EMPTY:
-                    position, j = line_start, line_j
+                position, j = line_start, line_j
                 break
             line_starts[n] = line_start
             for k in range(order):
@@ -223,24 +185,13 @@ def parse_lines(
                 word_length[n * order + k] = lengths[k + 1]
             n += 1
         if order == 1:
-            for i in range(n):
-                for k in range(word_length[i]):
-                    blob[blob_top + k] = load8(word_at[i] + k)
-                blob_top += word_length[i]
-                blob_ends[row + i] = np.int64(blob_top)
+            blob_top = _copy_words(word_at, word_length, n, row, blob, blob_top, blob_ends)
         else:
             find_words(word_at, word_length, n * order, slots, shift, records, arena, found)
-            for i in range(n):
-                for k in range(order):
-                    word = found[i * order + k]
-                    id_ = _NONE if word < 0 else internal[word]
-                    if id_ == _NONE:
-                        stop, position, n = UNKNOWN, line_starts[i], i
-                        state[WORD] = k
-                        break
-                    ids[row + i, k] = id_
-                if stop == UNKNOWN:
-                    break
+            good, place = _write_ids(found, internal, n, order, row, ids)
+            if good < n:
+                stop, position, n = UNKNOWN, line_starts[good], good
+                state[WORD] = place
         state[ROWS] += n
         state[LINES] += n + (stop == EMPTY)
     state[POSITION] = np.int64(position)

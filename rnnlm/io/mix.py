@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from corpora.errors import CorpusError, FormatError
@@ -47,13 +48,13 @@ def peek(source: Source) -> dict:
     return {"kind": found["kind"], "components": found["components"], "tuned": found.get("tuned")}
 
 
-def read(source: Source, dtype: str | None = None) -> Mixture:
-    """The mixture of an open file, with its components loaded (``dtype``: as rnnlm.io.load).
+def read(source: Source, dtype: str | None, load: Callable) -> Mixture:
+    """The mixture of an open file, with its components loaded by ``load(path, dtype=dtype)``.
 
     FormatError for what is no mixture (JSON errors with the line), for components that are not there, and for a
     mixture that is its own component; the components' files have errors of their own.
     """
-    return _Reader(source.path, dtype).mixture(source)
+    return _Reader(source.path, dtype, load).mixture(source)
 
 
 def write(lm: Mixture, path: str | os.PathLike) -> None:
@@ -100,10 +101,16 @@ def _relative(file: str, folder: str) -> str:
 
 
 class _Reader:
-    """Reads one file.  ``chain``: the mixtures that are being read, outermost first; ``loaded``: models by path."""
+    """Reads one file.  ``chain``: the mixtures that are being read, outermost first; ``loaded``: models by path.
 
-    def __init__(self, path: str, dtype: str | None = None, chain: tuple[str, ...] = (), loaded: dict | None = None):
-        self.path, self.dtype = path, dtype
+    ``load(path, dtype=dtype)`` reads the files of other kinds.
+    """
+
+    def __init__(
+        self, path: str, dtype: str | None = None, load: Callable | None = None, chain: tuple[str, ...] = (),
+        loaded: dict | None = None,
+    ):  # fmt: skip
+        self.path, self.dtype, self._load_file = path, dtype, load
         self.real = os.path.realpath(path)
         self.chain = (*chain, self.real)
         self.loaded = {} if loaded is None else loaded
@@ -205,8 +212,6 @@ class _Reader:
         return self._load(path, place), path
 
     def _load(self, path: str, place: str) -> Any:
-        from rnnlm.io import load
-
         real = os.path.realpath(path)
         if real in self.chain:
             ring = [*self.chain[self.chain.index(real) :], real]
@@ -216,9 +221,10 @@ class _Reader:
         if real not in self.loaded:
             with Source(path) as source:
                 if recognises(source.prefix):
-                    self.loaded[real] = _Reader(path, self.dtype, self.chain, self.loaded).mixture(source)
+                    inner = _Reader(path, self.dtype, self._load_file, self.chain, self.loaded)
+                    self.loaded[real] = inner.mixture(source)
             if real not in self.loaded:
-                self.loaded[real] = load(path, dtype=self.dtype)
+                self.loaded[real] = self._load_file(path, dtype=self.dtype)
         return self.loaded[real]
 
     def _refuse(self, reason: str) -> NoReturn:

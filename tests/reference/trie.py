@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
-from rnnlm.ngram.trie import BACKOFF, CHILD, FIRST_WORD, PROB, START, TOP_PROB, WORD, Trie
+from rnnlm.ngram.query.build import NgramError, TrieBuilder
+from rnnlm.ngram.trie import (
+    BACKOFF,
+    BLANK,
+    CHILD,
+    FIRST_WORD,
+    NO_BACKOFF,
+    PROB,
+    START,
+    TOP_PROB,
+    WORD,
+    ZERO,
+    Trie,
+)
 
 
 def nodes_of(trie: Trie, order: int) -> dict[tuple[int, ...], tuple[float, float]]:
@@ -81,3 +95,25 @@ def read_arpa(text: bytes) -> list[dict[tuple[bytes, ...], tuple[float, float]]]
             ngram = tuple(fields[1 : n + 1])
             orders[-1][ngram] = float(np.float32(max(prob, -99.0))), float(np.float32(backoff))
     return orders
+
+
+def build_trie(ngrams: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], n_words: int) -> Trie:
+    """The trie of (ids (M, n) uint32, log10_probs (M,), backoffs (M,) or None) for n = 1 ... N, as ``TrieBuilder.add``.
+
+    Words that are not among the unigrams get no probability.  NgramError also for a unigram that is there twice.
+    """
+    ids, log10_probs, backoffs = ngrams[0]
+    ids = np.asarray(ids)[:, 0]
+    order, n_ids = len(ngrams), n_words + FIRST_WORD
+    _, first = np.unique(ids, return_index=True)
+    if first.size < ids.size:
+        raise NgramError(1, int(np.setdiff1d(np.arange(ids.size), first)[0]), "it is there twice")
+    columns = np.full(n_ids, ZERO, np.float32), np.full(n_ids, NO_BACKOFF, np.float32)
+    columns[0][START] = BLANK
+    for column, values in zip(columns, (log10_probs, backoffs), strict=True):
+        if values is not None:
+            column[ids] = values
+    builder = TrieBuilder(order, n_words, *columns)
+    for higher in ngrams[1:]:
+        builder.add(*higher)
+    return builder.finish()

@@ -13,16 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora.compute.bytes_simd import store8
+from corpora.compute.jit import exact_kernel
 from corpora.errors import CorpusError, FormatError
+from corpora.text import lines
+from corpora.text.numbers import parse_number
 from corpora.text.vocab import Vocab
 from rnnlm import io
-from rnnlm.io import arpa_writer, pieces
-from rnnlm.io.arpa_format import LONGEST_NUMBER, SLACK, write_numbers
-from rnnlm.io.arpa_parse import parse_number
-from rnnlm.ngram.query.build import build_trie
+from rnnlm.io import arpa_writer
+from rnnlm.io.arpa_format import LONGEST_NUMBER, SLACK, write_number
 from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import START, ZERO
-from tests.reference.trie import arrays, closed_ngrams, ngrams_of, read_arpa
+from tests.reference.trie import arrays, build_trie, closed_ngrams, ngrams_of, read_arpa
 from tests.small_models import small_model
 
 GOLDEN = [f"kenlm/mkn{n}" for n in (3, 5)] + [
@@ -190,7 +192,7 @@ def test_every_order(order, tmp_path):
 @pytest.mark.parametrize("size", [1, 7, 64, 300])
 def test_pieces_of_any_size(size, tmp_path, monkeypatch):
     wanted = load(tmp_path, TINY)
-    monkeypatch.setattr(pieces, "PIECE", size)
+    monkeypatch.setattr(lines, "PIECE", size)
     assert same(load(tmp_path, TINY), wanted)
     assert same(load(tmp_path, DIALECTS["empty lines everywhere"]), wanted)
     damaged = TINY.replace(b"cat cat", b"cat dog")
@@ -343,6 +345,18 @@ def test_a_binary_file_of_kenlm_is_named(tmp_path):
 
 
 # --- writing
+
+
+@exact_kernel
+def write_numbers(values, out):
+    """values (n,) uint32, the bits of float32: one a line to out, uint8; the number of bytes."""
+    base = np.uint64(out.ctypes.data)
+    at = base
+    for i in range(np.uint64(values.size)):
+        at = write_number(np.uint64(values[i]), at)
+        store8(at, np.uint64(10))
+        at += np.uint64(1)
+    return np.int64(at - base)
 
 
 def printed(values: np.ndarray) -> list[bytes]:

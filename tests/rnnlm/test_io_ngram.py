@@ -14,10 +14,9 @@ import safetensors.numpy
 from corpora.errors import CorpusError, FormatError
 from corpora.text.vocab import Vocab
 from rnnlm import describe, io
-from rnnlm.ngram.query.build import build_trie
 from rnnlm.ngram.query.model import BackoffLM
 from rnnlm.ngram.trie import BACKOFF, CHILD, PROB, WORD, Trie
-from tests.reference.trie import arrays, closed_ngrams
+from tests.reference.trie import arrays, build_trie, closed_ngrams
 
 WORDS = [b"</s>", b"<unk>", b"\xff\xfe", "日本".encode(), b"cat", b"dog"]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlm.ngram.query.build import NgramError, TrieBuilder, build_trie
+from rnnlm.ngram.query.build import NgramError, TrieBuilder
 from rnnlm.ngram.query.search import MISSING, descend, find_child
 from rnnlm.ngram.trie import (
     BLANK,
@@ -19,7 +19,7 @@ from rnnlm.ngram.trie import (
     Trie,
     internal_ids,
 )
-from tests.reference.trie import arrays, closed_ngrams, nodes_of
+from tests.reference.trie import arrays, build_trie, closed_ngrams, nodes_of
 
 
 def check(trie: Trie, orders: list[dict]) -> None:

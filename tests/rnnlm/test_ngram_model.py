@@ -16,9 +16,8 @@ from corpora.text.stream import encode
 from corpora.text.tokenizers import get_tokenizer
 from corpora.text.vocab import UNK, Vocab
 from rnnlm.ngram.query import model as model_module
-from rnnlm.ngram.query.build import build_trie
 from rnnlm.ngram.query.model import BackoffLM
-from tests.reference.trie import arrays, closed_ngrams, nodes_of
+from tests.reference.trie import arrays, build_trie, closed_ngrams, nodes_of
 from tests.small_ngrams import (
     KENLM,
     PROPER,

@@ -136,7 +136,7 @@ def test_threads_and_pruning_leave_bounded_memory_alone(text, smoothing, monkeyp
     whole = estimate_model([text], order=4, smoothing=smoothing, prune=1e-4, threads=1)
     monkeypatch.setattr("rnnlm.ngram.counting.counts._WORTH_THREADS", 1)
     monkeypatch.setattr("rnnlm.ngram.counting.counts.SHARD", 64)  # positions: many shards take turns
-    monkeypatch.setattr("rnnlm.ngram.run._A_THREAD", 1 << 20)
+    monkeypatch.setattr("rnnlm.ngram.counting.texts._A_THREAD", 1 << 20)
     bounded = estimate_model([text], order=4, smoothing=smoothing, prune=1e-4, threads=3, memory=215 * MIB)
     assert bits(bounded) == bits(whole)
 
@@ -163,7 +163,7 @@ def test_too_little_memory_is_refused_with_what_is_needed(text):
 
 
 def test_a_large_vocabulary_needs_memory_too(text, monkeypatch):
-    monkeypatch.setattr("rnnlm.ngram.run._A_WORD", MIB)
+    monkeypatch.setattr("rnnlm.ngram.counting.texts._A_WORD", MIB)
     with pytest.raises(CorpusError, match=r"^`memory` 190M is too little for this text: 237M at least$"):
         estimate_model([text], memory=190 * MIB)
 
@@ -180,14 +180,14 @@ def test_too_little_memory_or_space_is_told_before_the_text_is_read(text, tmp_pa
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(text).read_bytes())))
     with pytest.raises(CorpusError, match=short):  # of a pipe nothing is known before
         estimate_model(["-"], memory=215 * MIB, tmp=str(tmp_path))
-    monkeypatch.setattr("rnnlm.ngram.run.encode", None)
+    monkeypatch.setattr("rnnlm.ngram.counting.texts.encode", None)
     with pytest.raises(CorpusError, match=short):
         estimate_model([text], memory=215 * MIB, tmp=str(tmp_path))
     with pytest.raises(CorpusError, match="`memory` 100M is too little"):
         estimate_model([text], memory=100 * MIB, tmp=str(tmp_path))
     # enough memory for n-grams, but not for the text: its file needs room, too
-    monkeypatch.setattr("rnnlm.ngram.run.MEMORY_LIMIT", 1000)
-    monkeypatch.setattr("rnnlm.ngram.run._Needs.fit", lambda self, n: n < 5000)
+    monkeypatch.setattr("rnnlm.ngram.counting.texts.MEMORY_LIMIT", 1000)
+    monkeypatch.setattr("rnnlm.ngram.counting.texts._Needs.fit", lambda self, n: n < 5000)
     with pytest.raises(CorpusError, match=r"1 KB are free, up to [0-9]+ KB are needed for the encoded text;"):
         estimate_model([text], tmp=str(tmp_path))
     monkeypatch.undo()
@@ -227,7 +227,7 @@ def test_texts_that_are_not_alike_are_not_taken_for_too_large(tmp_path):
 
 
 def test_what_takes_more_memory_than_the_bound_says_so(text, tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnlm.ngram.run._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
+    monkeypatch.setattr("rnnlm.ngram.counting.texts._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
     told: list[str] = []
     estimate_model([text], order=3, min_counts=(1, 2, 2), say=told.append)
     assert [line for line in told if re.search("leaving n-grams out takes up to [0-9]+ (KB|bytes) beside", line)]
@@ -240,7 +240,7 @@ def test_a_bigram_that_is_most_of_the_text(tmp_path, monkeypatch):
     path = write(tmp_path / "text", [[b"a"]] * 3000 + [[b"b", b"c"]] * 5)
     monkeypatch.setattr("rnnlm.ngram.counting.counts.SHARD", 64)
     whole = estimate_model([path], order=3)
-    monkeypatch.setattr("rnnlm.ngram.run._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
+    monkeypatch.setattr("rnnlm.ngram.counting.texts._Needs.plan", lambda *args: (100, Arena(True, str(tmp_path)), 1))
     assert bits(estimate_model([path], order=3)) == bits(whole)
 
 
@@ -351,7 +351,7 @@ def test_options_that_fit():
 
 def test_the_memory_that_is_left_bounds_the_work_unless_it_is_said(text, monkeypatch):
     # nothing is said, and nothing is left: the n-grams go to files
-    monkeypatch.setattr(run, "_free_memory", lambda: 210 * MIB)
+    monkeypatch.setattr(run, "free_memory", lambda: 210 * MIB)
     told: list[str] = []
     model = estimate_model([text], order=3, say=told.append)
     assert told[0].startswith("n-grams go to files in ")

@@ -9,6 +9,7 @@ import numpy as np
 
 from corpora.compute.bytes_simd import load8, load64, multiply_mix, store64
 from corpora.compute.jit import exact_kernel
+from corpora.text.numbers import POWERS
 
 # state: where in the window the next record is, records so far, bytes of words so far, why the kernel stopped
 POSITION, ROWS, BLOB, STOP = range(4)
@@ -24,7 +25,6 @@ _LOWER = _U(0x20)
 _LOW32 = _U(0xFFFFFFFF)
 _EXACT = _U(1 << 53)  # integers below it are float64
 _MOST_DIGITS = 18  # of a mantissa: fits into 64 bits
-_POWERS = np.array([10.0**k for k in range(23)])  # exact in float64, so one product or quotient is rightly rounded
 _LARGEST_32, _LARGEST_64 = float(np.finfo(np.float32).max), float(np.finfo(np.float64).max)
 _BELOW, _ABOVE = 1 - 2.0**-51, 1 + 2.0**-51
 _EXPONENT = np.uint32(0x7F800000)  # of a float32: all ones in infinity and NaN
@@ -122,7 +122,7 @@ def parse_lines(address, end, out, single, blob, blob_ends, state):
             if not good:
                 break
             value = np.float64(mantissa)
-            value = value / _POWERS[-exponent] if exponent < 0 else value * _POWERS[exponent]
+            value = value / POWERS[-exponent] if exponent < 0 else value * POWERS[exponent]
             good = value <= largest
             if mantissa >= _EXACT:  # rounded twice: by less than two units in float64's last place
                 good &= single and np.float32(value * _BELOW) == np.float32(value * _ABOVE)

@@ -23,9 +23,10 @@ from corpora.files.output import replace_file
 from corpora.files.source import Source
 from corpora.text.chunks import PADDING
 from corpora.text.inputs import STDIN, expand
+from corpora.text.lines import LinePieces
 from corpora.text.vocab import EOS, UNK, Vocab, WordList
-from rnnlm.io.pieces import LinePieces
 from rnnlm.ngram.counting.counts import CountedTrie, NoContext, count_rows
+from rnnlm.ngram.counting.texts import count_texts
 from rnnlm.ngram.counting.vocabulary import by_count, inverse, with_unk
 from rnnlm.ngram.trie import CHILD, FIRST_WORD, MAX_ORDER, MAX_WORDS, NONE, PROB, START, internal_ids
 
@@ -52,8 +53,6 @@ def write_counts(
     The options are those of ``rnnlm.ngram.run.estimate_model``.  The file appears whole or not at all, and has
     the same bytes on any number of threads.  CorpusError for what cannot be read or written.
     """
-    from rnnlm.ngram.run import count_texts
-
     if not 1 <= order <= MAX_ORDER:
         raise ValueError(f"`order` {order}: from 1 to {MAX_ORDER}")
     threads = threads or available()
@@ -242,10 +241,10 @@ class _Rows:
     """
 
     def __init__(self, order: int, given: Vocab | None, leaves_out: bool):
-        from corpora.text.word_table import WordTable
+        from corpora.text.word_hash import WordHash
 
         self._order, self._given, self._leaves_out = order, given, leaves_out
-        self._table = WordTable() if given is None else WordTable.of(given.words)
+        self._table = WordHash() if given is None else WordHash.of(given.words)
         self._start = self._table.find(START_WORD)
         if self._start < 0:
             self._start = len(self._table)

@@ -2,7 +2,7 @@
 
 Legend: W words and L lines that were kept of a piece, N the order.
 
-A piece is whole lines with PADDING readable bytes behind them; ``arpa_parse.find_separators`` finds its
+A piece is whole lines with PADDING readable bytes behind them; ``corpora.text.separators`` finds its
 spaces, tabs and newlines.  A carriage return before a newline belongs to it.  Addresses are uint64.
 """
 

@@ -11,26 +11,20 @@ n-gram's context is there, with a back-off weight, is then seen in one pass over
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from rnnlm.ngram.query.place import count_children, insert_blanks, place_nodes, sort_siblings
 from rnnlm.ngram.query.search import MISSING, descend, first_without_context, follow_contexts
 from rnnlm.ngram.trie import (
     BACKOFF,
-    BLANK,
     CHILD,
     FIRST_WORD,
     MAX_ORDER,
     MAX_WORDS,
-    NO_BACKOFF,
     NO_BACKOFF_BITS,
     PROB,
-    START,
     TOP_PROB,
     WORD,
-    ZERO,
     Trie,
     internal_ids,
 )
@@ -185,28 +179,6 @@ class TrieBuilder:
         parent = np.searchsorted(self._nodes[-1][:, CHILD], row, side="right") - 1
         places = np.flatnonzero((parents == parent) & (ids[:, 0] == word))
         return NgramError(ids.shape[1], int(places[1]), "it is there twice")
-
-
-def build_trie(ngrams: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], n_words: int) -> Trie:
-    """The trie of (ids (M, n) uint32, log10_probs (M,), backoffs (M,) or None) for n = 1 ... N, as ``TrieBuilder.add``.
-
-    Words that are not among the unigrams get no probability.  NgramError also for a unigram that is there twice.
-    """
-    ids, log10_probs, backoffs = ngrams[0]
-    ids = np.asarray(ids)[:, 0]
-    order, n_ids = len(ngrams), n_words + FIRST_WORD
-    _, first = np.unique(ids, return_index=True)
-    if first.size < ids.size:
-        raise NgramError(1, int(np.setdiff1d(np.arange(ids.size), first)[0]), "it is there twice")
-    columns = np.full(n_ids, ZERO, np.float32), np.full(n_ids, NO_BACKOFF, np.float32)
-    columns[0][START] = BLANK
-    for column, values in zip(columns, (log10_probs, backoffs), strict=True):
-        if values is not None:
-            column[ids] = values
-    builder = TrieBuilder(order, n_words, *columns)
-    for higher in ngrams[1:]:
-        builder.add(*higher)
-    return builder.finish()
 
 
 def _bits(values: np.ndarray) -> np.ndarray:

@@ -22,14 +22,14 @@ from corpora.text.encode import (
     merge_tables,
     word_lengths,
 )
-from corpora.text.vocab import EOS, WordList
 from corpora.text.vocab_order import MAX_TYPES
+from corpora.text.words import EOS, WordList
 
 _EOS_KEY = np.array([int.from_bytes(EOS, "little"), len(EOS) << 56], np.uint64)
 _COUNT = 2
 
 
-class WordTable:
+class WordHash:
     """Words and counts; it grows.  Ids go up from 0, which is ``</s>``, in order of first appearance.
 
     The arrays are those that ``corpora.text.encode`` describes; the word of id i is in entry i + 1.
@@ -45,7 +45,7 @@ class WordTable:
         self.add(WordList.of([EOS]))
 
     @classmethod
-    def of(cls, words: WordList) -> WordTable:
+    def of(cls, words: WordList) -> WordHash:
         """The table of a vocabulary, ``</s>`` first.  ValueError where a word is there twice."""
         table = cls()
         table.add(WordList(words.blob, words.offsets[1:]))
@@ -107,7 +107,7 @@ class WordTable:
         if not add_words(padded, words.offsets, self._slots, self._shift, self._records, self._arena, self._state):
             raise ValueError("vocabulary: a word is there twice")
 
-    def merge(self, other: WordTable) -> np.ndarray:
+    def merge(self, other: WordHash) -> np.ndarray:
         """Add another table's words and counts; the ids here, (V of other,) int64, of its ids."""
         n_entries = len(other) + 1
         self._reserve(n_entries, int(other._state[ARENA_TOP]))

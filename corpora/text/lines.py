@@ -34,7 +34,7 @@ class LinePieces:
 
     def more(self) -> bool:
         """Replace the piece by the next one; False at the file's end, where the old one stays."""
-        from rnnlm.io.arpa_parse import find_separators
+        from corpora.text.separators import find_separators
 
         parts = [self._rest]
         while True:
