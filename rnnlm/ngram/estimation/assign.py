@@ -328,7 +328,7 @@ def assign_as_kenlm(bigrams, longer, rule, columns, batch, state):
         for h in range(n_contexts):
             backoffs[row[h]] = masses[1, h]
         _keep_rest(found, parents, owners, n_ngrams, state)
-    return 0
+    return np.int64(0)
 
 
 # ---- SRILM's way

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora.compute.jit import exact_kernel
+from rnnlm.ngram.counting.suffix_sort import quicksort
 from rnnlm.ngram.trie import BACKOFF, CHILD, PROB, TOP_PROB, WORD
 
 _U = np.uint64
@@ -57,6 +58,7 @@ def sort_siblings(above, nodes):
     """Sort the children of every row of ``above`` by WORD; the first row whose word its left neighbour has, or 0."""
     width = _U(nodes.shape[1])
     row = np.empty(4, np.uint32)
+    stack = np.empty((64, 2), np.int64)
     for parent in range(_U(above.shape[0] - 1)):
         lo, hi = _U(above[parent, CHILD]), _U(above[parent + _U(1), CHILD])
         in_order = True
@@ -76,13 +78,14 @@ def sort_siblings(above, nodes):
                 for c in range(width):
                     nodes[place, c] = row[c]
         else:
-            keys = np.empty(hi - lo, np.uint64)
+            pairs, unsorted = np.empty((hi - lo, 2), np.uint64), np.empty((hi - lo, 4), np.uint32)
             for k in range(hi - lo):
-                keys[k] = (_U(nodes[lo + k, WORD]) << _U(32)) | k
-            keys.sort()
-            unsorted = nodes[lo:hi].copy()
+                pairs[k, 0], pairs[k, 1] = (_U(nodes[lo + k, WORD]) << _U(32)) | k, k
+                for c in range(width):
+                    unsorted[k, c] = nodes[lo + k, c]
+            quicksort(pairs, np.int64(0), np.int64(hi - lo), stack)
             for k in range(hi - lo):
-                source = keys[k] & _U(0xFFFFFFFF)
+                source = pairs[k, 1]
                 for c in range(width):
                     nodes[lo + k, c] = unsorted[source, c]
         for r in range(lo + _U(1), hi):
