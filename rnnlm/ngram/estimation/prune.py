@@ -8,7 +8,7 @@ removed if that raises the perplexity of the model by less than the threshold:
     D = -p(h) (p(w|h) (log p(w|h') + log a' - log p(w|h)) + (1 - sum_w p(w|h)) (log a' - log a))
 
 with the back-off weight a of h before and a' after.  As in SRILM the orders are done from the highest
-down, decisions do not see each other, an n-gram that longer ones have as (the end of) their history
+down, decisions do not see each other, an n-gram that longer ones have as (the end of) their context
 stays, and in p(h) <s> has the probability of </s>.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from corpora.compute.jit import exact_kernel, log10
 from rnnlm.ngram.estimation.assign import EPSILON, log10_or_zero, power10, unmark
 from rnnlm.ngram.orders import DROPPED, compact
-from rnnlm.ngram.query.histories import Histories
+from rnnlm.ngram.query.contexts import Contexts
 from rnnlm.ngram.trie import BACKOFF, NO_BACKOFF, PROB, START, TOP_PROB, WORD, ZERO, Trie
 
 _U = np.uint64
@@ -38,7 +38,7 @@ def _add_masses(gone, log_probs, upper_log_probs, parents, contexts, sums):
 
 @exact_kernel
 def _context_log_probs(log_probs, contexts, upper, out):
-    """out (M,) float64: log10 of the probability of all words of each history of n words."""
+    """out (M,) float64: log10 of the probability of all words of each context of n words."""
     for k in range(_U(out.size)):
         out[k] = np.float64(log_probs[k]) + upper[contexts[k]]
 
@@ -78,7 +78,7 @@ def _mark_contexts(gone, contexts, marks):
 
 @exact_kernel
 def _protect_parents(protected, parents, upper_protected):
-    """An n-gram that longer histories end in is protected with them."""
+    """An n-gram that longer contexts end in is protected with them."""
     for k in range(_U(protected.size)):
         if protected[k]:
             upper_protected[parents[k]] = True
@@ -118,16 +118,16 @@ def _refresh(gone, log_probs, upper_log_probs, parents, contexts, backoffs, sums
 def prune(trie: Trie, threshold: float) -> Trie:
     """The model without the n-grams that change its perplexity by less than ``threshold``.  Overwrites it."""
     order = trie.order
-    found = Histories(trie)
+    found = Contexts(trie)
     backoffs = [nodes.view(np.float32)[:-1, BACKOFF] for nodes in trie.nodes[: order - 1]]
     gone = [np.array(trie.log10_probs(n)) > 0 for n in range(1, order + 1)]
-    histories = _histories(found, order)
+    context_log_probs = _log_probs_of_contexts(found, order)
     protected = np.zeros(gone[-1].size, bool)
     for n in range(order, 1, -1):
         upper, sums = found.log_probs[n - 2], np.zeros((gone[n - 2].size, 2))
         links = (found.log_probs[n - 1], upper, found.parents[n - 1], found.contexts[n - 1])
         _add_masses(gone[n - 1], *links, sums)
-        _remove(gone[n - 1], protected, *links, sums, backoffs[n - 2], histories[n - 2], threshold)
+        _remove(gone[n - 1], protected, *links, sums, backoffs[n - 2], context_log_probs[n - 2], threshold)
         upper_protected = np.zeros(gone[n - 2].size, bool)
         _mark_contexts(gone[n - 1], found.contexts[n - 1], upper_protected)
         _protect_parents(protected, found.parents[n - 1], upper_protected)
@@ -143,19 +143,19 @@ def prune(trie: Trie, threshold: float) -> Trie:
     return _without(trie, found, gone)
 
 
-def _histories(found: Histories, order: int) -> list[np.ndarray]:
-    """For n from 1 to N - 1 (M,) float64: log10 p(h) of every history of n words."""
+def _log_probs_of_contexts(found: Contexts, order: int) -> list[np.ndarray]:
+    """For n from 1 to N - 1 (M,) float64: log10 p(h) of every context of n words."""
     first = found.log_probs[0].astype(np.float64)
     first[START] = first[found.trie.internal[0]]
-    histories = [first]
+    log_probs = [first]
     for n in range(2, order):
         out = np.empty(found.log_probs[n - 1].size)
-        _context_log_probs(found.log_probs[n - 1], found.contexts[n - 1], histories[-1], out)
-        histories.append(out)
-    return histories
+        _context_log_probs(found.log_probs[n - 1], found.contexts[n - 1], log_probs[-1], out)
+        log_probs.append(out)
+    return log_probs
 
 
-def _without(trie: Trie, found: Histories, gone: list[np.ndarray]) -> Trie:
+def _without(trie: Trie, found: Contexts, gone: list[np.ndarray]) -> Trie:
     nodes = list(trie.nodes)
     for n in range(2, trie.order + 1):
         column = PROB if nodes[n - 1].shape[1] == 4 else TOP_PROB

@@ -304,7 +304,7 @@ def walk(nodes, sizes, words, start, log_prob, order, backoffs, path):
 
 @exact_kernel
 def _add_weights(weights, m, order, total, lowest):
-    """Add the weights of histories of m words where they count; ``lowest`` is that of all that did."""
+    """Add the weights of contexts of m words where they count; ``lowest`` is that of all that did."""
     for i in range(total.size):
         weight, sum_before, lowest_before = weights[i], total[i], lowest[i]
         weight = weight if m >= order[i] else np.float32(0.0)

@@ -150,22 +150,22 @@ class BackoffLM(LanguageModel):
         return words[:n], n
 
     @cached_property
-    def histories(self):
+    def contexts(self):
         """The contexts of all n-grams, for distributions and entropies; made when it is first asked for.
 
         FormatError where the arrays are those of a damaged file.
         """
-        from rnnlm.ngram.query.histories import Contradiction, Histories
+        from rnnlm.ngram.query.contexts import Contexts, Contradiction
 
         try:
             if self.path is not None and not self.trie.is_whole():
                 raise Contradiction
-            return Histories(self.trie)
+            return Contexts(self.trie)
         except Contradiction as error:
             raise self._error("damaged: its n-grams contradict each other") from error
 
     def _distribution(self, path: np.ndarray) -> np.ndarray:
-        p = self.histories.distribution(path)
+        p = self.contexts.distribution(path)
         if not np.isfinite(p).all():
             raise self._error("no word has a probability after some history")
         return p
@@ -186,7 +186,7 @@ class BackoffLM(LanguageModel):
             n_tokens = int(add_backoffs(words, a, walk.log_prob[:n], walk.order[:n], walk.backoffs, out, orders))
             bits = np.empty(0)
             if entropy:
-                bits = self.histories.entropies_after(walk.path[: n - 1])[words[a + 1 : b] != START]
+                bits = self.contexts.entropies_after(walk.path[: n - 1])[words[a + 1 : b] != START]
                 if np.isnan(bits).any():
                     raise self._error("no word has a probability after some history")
             parts.append((out[:n_tokens], orders[:n_tokens], bits))

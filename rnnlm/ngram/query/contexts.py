@@ -1,8 +1,8 @@
-"""What follows each history of a model: whole distributions, and the entropy of every one of them.
+"""What follows each context of a model: whole distributions, and the entropy of every one of them.
 
-Legend: V words, N the order, M nodes of one order, x a context (a history), k an n-gram after it.
+Legend: V words, N the order, M nodes of one order, x a context, k an n-gram after it.
 
-A history that is not in the model has the distribution of its longest end that is.  Distributions are
+A context that is not in the model has the distribution of its longest end that is.  Distributions are
 those of the words of the vocabulary, made to sum to one.
 """
 
@@ -108,10 +108,10 @@ def _entropies(sums, backoffs, parents, shorter, out):
 
 
 class Contradiction(Exception):
-    """An n-gram whose history is nowhere: the arrays are damaged."""
+    """An n-gram whose context is nowhere: the arrays are damaged."""
 
 
-class Histories:
+class Contexts:
     """The contexts of all n-grams of a trie.  Made once for a model, in time and memory that grow with it.
 
     Contradiction where the trie, which must be whole (``Trie.is_whole``), lacks one.
@@ -173,7 +173,7 @@ class Histories:
         return following
 
     def distribution(self, path: np.ndarray) -> np.ndarray:
-        """Probabilities (V,) float64 after a history; path (>= N - 1,) uint32: the rows of its ends, shortest first.
+        """Probabilities (V,) float64 after a context; path (>= N - 1,) uint32: the rows of its ends, shortest first.
 
         NaN where no word has any.
         """
