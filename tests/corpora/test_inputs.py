@@ -156,12 +156,6 @@ def test_the_size_of_pipes_is_not_known(tmp_path):
 # ---- files that change while they are read
 
 
-def pieces_of(path):
-    with open_text(str(path)) as file:
-        while piece := file.read(1 << 20):
-            yield piece
-
-
 def longer(path):
     with open(path, "ab") as file:
         file.write(b"one more line\n")
