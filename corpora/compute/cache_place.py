@@ -14,12 +14,14 @@ import stat
 import sys
 import tempfile
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import platformdirs
 
 from corpora.compute import machine
+from corpora.files import locks
 
 _closed: dict[str, OSError] = {}  # folders that could not be written, in this process, and why
 _told = False
@@ -103,6 +105,29 @@ def _written(folder: str, root: str, name: str, content: bytes) -> bool:
         _closed[root] = error
         return False
     return True
+
+
+@contextmanager
+def claimed(source_folder: str, name: str) -> Iterator[bool]:
+    """Whether this process alone may make the file of a name now; True also where there is no place for locks."""
+    folder, root = lasting_folders(source_folder)[0]
+    path, descriptor = os.path.join(folder, f"{name}.lock"), None
+    is_free = True
+    with suppress(OSError):
+        if root not in _closed and not _is_foreign(folder, root):
+            os.makedirs(folder, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            is_free = locks.try_lock(descriptor) is not False
+            if is_free and not locks.is_at(descriptor, path):
+                is_free = False  # it was removed in between; the next attempt makes another
+    try:
+        yield is_free
+    finally:
+        if descriptor is not None:
+            if is_free:
+                with suppress(OSError):
+                    os.unlink(path)
+            locks.close(descriptor)
 
 
 def _tell(folder: str, instead: str) -> None:

@@ -19,7 +19,7 @@ import re
 import sys
 import time
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -44,6 +44,17 @@ def load(kernel, key) -> tuple | None:
 def save(kernel, key, code: tuple) -> None:
     """Keep an entry, if there is a place."""
     _keep(kernel, "nbc", repr(key), marshal.dumps(tuple(code)))
+
+
+@contextmanager
+def claimed(kernel, key):
+    """Whether this process alone may compile an entry now: another one may be doing it."""
+    name = _name(kernel, "nbc", repr(key))
+    if name is None:
+        yield True
+        return
+    with cache_place.claimed(os.path.dirname(_path_of(kernel)), name) as is_free:
+        yield is_free
 
 
 def load_bitcode(kernel, key: str):
@@ -97,7 +108,7 @@ def _name(kernel, kind: str, key: str) -> str | None:
     function, code = kernel.py_func, kernel.py_func.__code__
     closed_over = [_shown(cell.cell_contents) for cell in function.__closure__ or ()]
     depends_on = (
-        kind, key, sorted(kernel.fastmath), machine.VECTOR_BYTES, machine.description(),
+        kind, key, sorted(kernel.fastmath), kernel.is_optimised_alone, machine.VECTOR_BYTES, machine.description(),
         code.co_firstlineno, code.co_code, repr(code.co_consts), code.co_names, closed_over,
     )  # fmt: skip
     module = os.path.splitext(os.path.basename(path))[0]

@@ -12,6 +12,7 @@ This rests on internals of Numba; tests/corpora/test_compiler.py sees when they 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 
@@ -29,7 +30,7 @@ from numba.extending import _Intrinsic, overload
 
 from corpora.compute import code_cache, jit
 from corpora.compute.jit import _exp32, _exp64
-from corpora.compute.kernels import Kernel, described
+from corpora.compute.kernels import Kernel
 from corpora.compute.native import Code
 
 
@@ -67,7 +68,25 @@ def _exp_in_kernels(x):
 
 
 class _Library(JITCodeLibrary):
-    """The optimised bitcode of a function, of which no machine code is made."""
+    """The bitcode of a function, of which no machine code is made; optimised, unless its callers do that."""
+
+    is_optimised = True
+
+    def _optimize_final_module(self):
+        if self.is_optimised:
+            super()._optimize_final_module()
+
+    def optimised(self) -> llvm.ModuleRef:
+        """A copy of the bitcode, optimised in any case."""
+        mine = self._final_module
+        copy = self._final_module = mine.clone()
+        try:
+            if not self.is_optimised:
+                super()._optimize_final_module()
+                copy = self._final_module
+        finally:
+            self._final_module = mine
+        return copy
 
     def _finalize_final_module(self):
         # what others link in is written and read once, as it is when it comes from a file: the same module, then
@@ -104,10 +123,13 @@ class _LoweringToBitcode(NativeLowering):
 class BitcodeCompiler(Compiler):
     """Numba's compiler as far as the optimised bitcode."""
 
+    is_optimised = True
+
     def define_pipelines(self):
         state = self.state
         if state.library is None:
             state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library.is_optimised = self.is_optimised
         passes = PassManager("to bitcode")
         for part in (
             DefaultPassBuilder.define_untyped_pipeline(state),
@@ -118,6 +140,12 @@ class BitcodeCompiler(Compiler):
                 passes.add_pass(_LoweringToBitcode if kind is NativeLowering else kind, description)
         passes.finalize()
         return [passes]
+
+
+class StageCompiler(BitcodeCompiler):
+    """Numba's compiler as far as bitcode that the functions which call it optimise."""
+
+    is_optimised = False
 
 
 class _BitcodeCache:
@@ -136,6 +164,7 @@ class _BitcodeCache:
         if known != sig:
             return None
         library = _Library(target_context.codegen(), name)
+        library.is_optimised = self._kernel.is_optimised_alone
         library._final_module = llvm.parse_bitcode(bitcode)
         library._finalize_final_module()
         return CompileResult(
@@ -155,8 +184,8 @@ class _BitcodeCache:
 def dispatcher_of(kernel: Kernel):
     """Numba's object for a kernel."""
     made = njit(
-        nogil=True, error_model="numpy", fastmath=set(kernel.fastmath), pipeline_class=BitcodeCompiler,
-        no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        nogil=True, error_model="numpy", fastmath=set(kernel.fastmath), no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        pipeline_class=BitcodeCompiler if kernel.is_optimised_alone else StageCompiler,
     )(kernel.py_func)  # fmt: skip
     made._cache = _BitcodeCache(kernel)
     # Numba would keep the address for calls from Python as well
@@ -250,10 +279,9 @@ _FROM_C = {"bcmp", "free", "malloc", "memcmp", "memcpy", "memmove", "memset"} | 
 
 
 @global_compiler_lock
-def compile_entry(kernel: Kernel, key: tuple) -> Code:
-    """Compile a kernel for the arguments that a key describes."""
-    classes = {f"{part.__module__}.{part.__qualname__}": part for part in key if isinstance(part, type)}
-    args = tuple(_type_of(part, classes) for part in described(key))
+def compile_entry(kernel: Kernel, words: tuple) -> Code:
+    """Compile a kernel for the arguments that a key in words describes."""
+    args = tuple(map(_type_of, words))
     dispatcher = kernel.dispatcher
     dispatcher._cache.keeps = False
     try:
@@ -263,11 +291,11 @@ def compile_entry(kernel: Kernel, key: tuple) -> Code:
     compiled = dispatcher.overloads[args]
     compiled.library._ensure_finalized()
     context = compiled.target_context
-    symbol = f"entry.{kernel.__module__}.{kernel.__qualname__}.{code_cache.digest(repr(described(key)))}"
+    symbol = f"entry.{kernel.__module__}.{kernel.__qualname__}.{code_cache.digest(repr(words))}"
     module = context.create_module("entry")
     arguments, results, is_tuple = _add_entry(context, module, symbol, compiled.fndesc)
     whole = llvm.parse_assembly(cgutils.normalize_ir_text(str(module)))
-    whole.link_in(compiled.library._final_module.clone())
+    whole.link_in(compiled.library.optimised())
     runtime = llvm.parse_assembly(_RUNTIME)
     runtime.triple, runtime.data_layout = whole.triple, whole.data_layout
     whole.link_in(runtime)
@@ -285,10 +313,11 @@ def compile_entry(kernel: Kernel, key: tuple) -> Code:
     return Code(symbol, arguments, results, is_tuple, machine_code)
 
 
-def _type_of(part, classes: dict):
+def _type_of(part):
     if isinstance(part, tuple):
         name, members = part
-        return types.BaseTuple.from_types([_type_of(member, classes) for member in members], classes[name])
+        module, _, kind = name.rpartition(".")
+        return types.BaseTuple.from_types(list(map(_type_of, members)), getattr(import_module(module), kind))
     if part in _NUMBERS:
         return _NUMBERS[part]
     element, ndim, layout = part.split()
@@ -358,6 +387,7 @@ def _array(context, builder, kind, address):
 
 
 def _store_results(context, builder, out, kind, value) -> tuple[str, bool]:
+    kind = types.unliteral(kind)
     if kind == types.none:
         return "", False
     is_tuple = isinstance(kind, types.BaseTuple)

@@ -10,12 +10,18 @@ from __future__ import annotations
 import functools
 import struct
 import threading
-from typing import NamedTuple
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from corpora.compute import code_cache
 
+if TYPE_CHECKING:
+    from corpora.compute.native import Code
+
+_PAUSE = 0.02  # seconds between looks at what another process compiles
 _NUMBERS = {
     bool: "?", np.bool_: "?", float: "d", np.float64: "d", np.float32: "f", int: "q",
     **{np.dtype(code).type: code for code in "bBhHiIqQlL" if np.dtype(code).itemsize < 8},
@@ -46,9 +52,10 @@ class Kernel:
     tuple of numbers.  TypeError for anything else.
     """
 
-    def __init__(self, function, fastmath: frozenset[str]):
+    def __init__(self, function, fastmath: frozenset[str], is_optimised_alone: bool):
+        """``is_optimised_alone``: before it becomes a part of kernels that call it, which rounding can depend on."""
         functools.update_wrapper(self, function)
-        self.py_func, self.fastmath = function, fastmath
+        self.py_func, self.fastmath, self.is_optimised_alone = function, fastmath, is_optimised_alone
         self.stats = Stats(0, 0)
         self._loaded: dict[tuple, object] = {}
         self._dispatcher = None
@@ -85,22 +92,13 @@ class Kernel:
 
     def _prepare(self, key: tuple):
         """The code for one key: loaded, or compiled and kept."""
-        from corpora.compute import native
+        from corpora.compute import ahead, native
 
         with _lock:
             if key in self._loaded:
                 return self._loaded[key]
-            words = described(key)
-            found = code_cache.load(self, words)
-            if found is not None and len(found) == len(native.Code._fields):
-                code = native.Code(*found)
-                self.stats = self.stats._replace(loaded=self.stats.loaded + 1)
-            else:
-                from corpora.compute import compiler
-
-                code = compiler.compile_entry(self, key)
-                code_cache.save(self, words, code)
-                self.stats = self.stats._replace(compiled=self.stats.compiled + 1)
+            code, was_compiled = code_of(self, described(key), ahead.compile_another)
+            self.stats = Stats(self.stats.loaded + (not was_compiled), self.stats.compiled + was_compiled)
             self._loaded[key] = native.callable_of(code)
             return self._loaded[key]
 
@@ -110,6 +108,33 @@ class Kernel:
         key, values = [], []
         _describe(args, key, values)
         return self._prepare(tuple(key))(values)
+
+
+def code_of(kernel: Kernel, words: tuple, meanwhile: Callable[[], bool]) -> tuple[Code, bool]:
+    """The code of a kernel for a key in words, and whether it was compiled here and not loaded.
+
+    While another process compiles it ``meanwhile`` is called, which returns whether it found something to do.
+    """
+    from corpora.compute.native import Code
+
+    while True:
+        found = code_cache.load(kernel, words)
+        if found is not None and len(found) == len(Code._fields):
+            return Code(*found), False
+        with code_cache.claimed(kernel, words) as is_free:
+            if is_free:
+                from corpora.compute import ahead, compiler
+
+                # it may have been kept between looking and claiming
+                found = code_cache.load(kernel, words)
+                if found is not None and len(found) == len(Code._fields):
+                    return Code(*found), False
+                ahead.start()
+                code = compiler.compile_entry(kernel, words)
+                code_cache.save(kernel, words, code)
+                return code, True
+        if not meanwhile():
+            time.sleep(_PAUSE)
 
 
 def _describe(args, key: list, values: list) -> None:
