@@ -25,9 +25,10 @@ WORDS = 200_000
 
 def ours(text, valid, hidden: int):
     from rnnlm.config import ModelConfig, TrainConfig
+    from rnnlm.engines.online import CHUNK
     from rnnlm.initial import initial_params
     from rnnlm.model import RecurrentLM
-    from rnnlm.trainer import CHUNK, Trainer
+    from rnnlm.trainer import Trainer
 
     config = ModelConfig(hidden=hidden, classes=100)
     params = initial_params(config, len(text.vocab), np.random.default_rng(1))

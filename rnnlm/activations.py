@@ -1,4 +1,4 @@
-"""Activations of the hidden layer, in place over rows, and their derivatives from the activated value."""
+"""Activations of the hidden layer, in place over rows, their derivatives from the activated value, and clipping."""
 
 from __future__ import annotations
 
@@ -53,3 +53,11 @@ def scale_by_derivative(d, d0, h, h0, n, kind):
         for i in range(n):
             v = load(h, h0 + i)
             store(d, d0 + i, load(d, d0 + i) * (one + min(v, zero)))
+
+
+@kernel
+def clip(x, x0, n, limit):
+    """Clamp x[x0 : x0+n] to +-limit, flat; 0: no limit."""
+    if limit > 0:
+        for i in range(x0, x0 + n):
+            store(x, i, min(max(load(x, i), -limit), limit))

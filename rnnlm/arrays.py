@@ -7,6 +7,7 @@ hidden), V words, C classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -16,18 +17,20 @@ from rnnlm.activations import KINDS
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 
 SEGMENT = 16  # words whose output updates are done together; more gain nothing and cost quadratic corrections
+DECAY_EVERY = 10  # rnnlm 0.4b regularises at every tenth word
 CONTEXT_RESET = 1.0  # the state after a sentence end of independent sentences (0.4b)
 CONTEXT_START = 0.1  # the state before the first word of a text (0.4b)
 
 # positions in State.counters
 POSITION, FILLED, DEPTH, LAST_WORD, AFTER_RESET = range(5)
+N_COUNTERS = 5
 
 
 class Weights(NamedTuple):
     """The parameters as the kernels want them: padded and aligned, one row a word, class or unit."""
 
     U: np.ndarray  # (V, H) input
-    W: np.ndarray  # (H, H) recurrent
+    W: np.ndarray  # (S, H) recurrent: a row for each element of the state
     K: np.ndarray  # (P, H) into the compression layer
     C: np.ndarray  # (C, P) classes
     O: np.ndarray  # (V, P) words
@@ -69,49 +72,25 @@ class State(NamedTuple):
 
     @classmethod
     def create(cls, shape: Shape, dtype) -> State:
-        state = cls(
+        return cls(
             aligned_zeros((shape.rows, shape.width), dtype),
             aligned_zeros((shape.rows, shape.width), dtype),
             np.zeros(shape.rows, np.int32),
             aligned_zeros((shape.width,), dtype),
             np.zeros(MAX_DIRECT_ORDER, np.int32),
-            np.zeros(5, np.int64),
+            np.zeros(N_COUNTERS, np.int64),
         )
-        state.start_text(shape.n_hidden, CONTEXT_START)
-        return state
 
-    def restore(self, saved: Mapping[str, np.ndarray], n_hidden: int, n_words: int) -> None:
-        """Take over the arrays of a checkpoint.  Rows may have been padded otherwise, on a machine of wider vectors.
+    @staticmethod
+    def lengths(shape: Shape) -> dict[str, int]:
+        """How long the rows are that are padded."""
+        return dict.fromkeys(("hidden", "error", "previous"), shape.n_hidden)
 
-        ValueError where they are not those of such a network, or say what kernels could not follow.
-        """
-        for name, array in self._asdict().items():
-            is_padded = name in ("hidden", "error", "previous")
-            found = saved.get(name)
-            if found is None or found.dtype != array.dtype or found.ndim != array.ndim:
-                raise ValueError(f"{name} is {'missing' if found is None else f'{found.dtype} {found.shape}'}")
-            if is_padded and found.shape[-1] >= n_hidden:
-                found = found[..., :n_hidden]
-                array[...] = 0
-                array = array[..., :n_hidden]
-            if found.shape != array.shape or not np.isfinite(found).all():
-                raise ValueError(f"{name} is {found.shape}, or has NaN or infinity in it")
-            array[...] = found
-        position, filled, depth, last_word, after_reset = self.counters.tolist()
-        rows = len(self.words)
-        # a row of ``hidden`` before the block's, at least; the newest of a block is written behind those filled
-        good = 0 <= position < 1 << 62 and 0 <= filled < rows and 0 <= depth <= rows and after_reset in (0, 1)
-        if not good or not -1 <= last_word < n_words:
-            raise ValueError(f"counters are {self.counters.tolist()}")
-        for words in (self.words, self.history):
-            if words.min() < -1 or words.max() >= n_words:
-                raise ValueError(f"words from {words.min()} to {words.max()}, of {n_words}")
-
-    def start_text(self, n_hidden: int, context) -> None:
+    def start_text(self, shape: Shape, context: float | np.ndarray) -> None:
         """Begin an epoch or a text: as 0.4b, old states and errors stay in the buffer and their words become </s>."""
         self.words[:] = 0
         self.history[:] = 0
-        self.previous[:n_hidden] = context
+        self.previous[: shape.n_hidden] = context
         self.counters[[POSITION, LAST_WORD]] = 0
         self.counters[AFTER_RESET] = 1
 
@@ -119,6 +98,7 @@ class State(NamedTuple):
 class Shape(NamedTuple):
     """The integers that the kernels want to know."""
 
+    n_words: int
     n_hidden: int
     width: int  # a row of hidden
     n_below: int  # units below the output
@@ -142,6 +122,7 @@ class Shape(NamedTuple):
         n_classes = len(class_start) - 1
         n_below = config.compression or config.hidden
         return cls(
+            n_words=int(class_start[-1]),
             n_hidden=config.hidden,
             width=padded(config.hidden),
             n_below=n_below,
@@ -192,6 +173,47 @@ class Scratch(NamedTuple):
             np.zeros(MAX_DIRECT_ORDER, np.int64),
             np.zeros(MAX_DIRECT_ORDER, np.int64),
         )
+
+
+@dataclass(frozen=True)
+class RnnState:
+    """The state of a recurrent model before its next word: a value, never changed."""
+
+    hidden: np.ndarray  # (padded S,) the state before ``last_word`` is read
+    last_word: int  # id, -1: a word outside the vocabulary
+    history: np.ndarray  # (20,) int32 last words, newest first, for direct connections
+
+
+def unpadded(arrays: NamedTuple, shape: Shape) -> dict[str, np.ndarray]:
+    """Views of a cell's State by name, without the padding of rows."""
+    lengths = arrays.lengths(shape)
+    return {name: array[..., : lengths[name]] if name in lengths else array for name, array in arrays._asdict().items()}
+
+
+def restore(arrays: NamedTuple, saved: Mapping[str, np.ndarray], shape: Shape) -> None:
+    """Take over what ``unpadded`` gave; rows may be padded in any way, as those of older checkpoints are.
+
+    ValueError where they are not those of such a network, or say what kernels could not follow.
+    """
+    lengths = arrays.lengths(shape)
+    for name, array in arrays._asdict().items():
+        found, length = saved.get(name), lengths.get(name)
+        if found is None or found.dtype != array.dtype or found.ndim != array.ndim:
+            raise ValueError(f"{name} is {'missing' if found is None else f'{found.dtype} {found.shape}'}")
+        if length is not None and found.shape[-1] >= length:
+            found = found[..., :length]
+            array[...] = 0
+            array = array[..., :length]
+        if found.shape != array.shape or not np.isfinite(found).all():
+            raise ValueError(f"{name} is {found.shape}, or has NaN or infinity in it")
+        array[...] = found
+    position, filled, depth, last_word, after_reset = arrays.counters.tolist()
+    good = 0 <= position < 1 << 62 and 0 <= filled <= shape.rows - shape.past and 0 <= depth <= shape.rows
+    if not good or after_reset not in (0, 1) or not -1 <= last_word < shape.n_words:
+        raise ValueError(f"counters are {arrays.counters.tolist()}")
+    for words in (arrays.words, *([arrays.history] if hasattr(arrays, "history") else [])):
+        if words.min() < -1 or words.max() >= shape.n_words:
+            raise ValueError(f"words from {words.min()} to {words.max()}, of {shape.n_words}")
 
 
 def bptt_shape(bptt: int, block: int) -> tuple[int, int]:

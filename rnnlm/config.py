@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from corpora.jobs.record import Record, require
 from corpora.settings import check, setting
+from rnnlm.cells import CELLS, Parameter, cell_of
+from rnnlm.outputs import output_of
 
-CELLS = ("elman",)
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "normal", "xavier", "he")
 DTYPES = ("float32", "float64")
@@ -60,10 +61,14 @@ class ModelConfig(Record):
     """
 
     hidden: int = setting(100, "Hidden units.", low=1, allowed="at least 1 unit is needed", metavar="H")
-    cell: str = setting("elman", choices=CELLS)
+    cell: str = setting(
+        "elman", "What comes back at the next word: elman: the hidden units; jordan: the probabilities of all words, for "
+        "small vocabularies (without classes, `compression`, `direct`, `compatible`).",
+        choices=tuple(CELLS),
+    )  # fmt: skip
     activation: str = setting("logistic", "Of the hidden units.", choices=ACTIVATIONS)
     classes: int = setting(
-        100, "Word classes of the output layer; 1: softmax over all words.",
+        100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan: 1]",
         low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",
     )  # fmt: skip
     old_classes: bool = setting(False, "Classes of equal frequency, not of equal square root of it.")
@@ -83,19 +88,22 @@ class ModelConfig(Record):
     def __post_init__(self):
         check(self)
         require(self.direct % 2 == 0, f"`direct` {self.direct}: an even number (one half for classes, one for words)")
+        lacks = CELLS[self.cell].lacks
+        require("classes" not in lacks or self.classes == 1, f"`classes` {self.classes}: `cell` {self.cell} has only 1")
+        for name in ("compression", "direct"):
+            value = getattr(self, name)
+            require(name not in lacks or value == 0, f"`{name}` {value}: `cell` {self.cell} has none")
 
 
 def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
-    """The name and shape of every parameter: U W K O C D, in the order in which 0.4b draws them."""
-    below = config.compression or config.hidden
-    return {
-        "U": (n_words, config.hidden),
-        "W": (config.hidden, config.hidden),
-        **({"K": (config.compression, config.hidden)} if config.compression else {}),
-        "O": (n_words, below),
-        "C": (config.classes, below),
-        **({"D": (config.direct,)} if config.direct else {}),
-    }
+    """The name and shape of every parameter, in the order in which they are drawn."""
+    return {name: parameter.shape for name, parameter in parameters(config, n_words).items()}
+
+
+def parameters(config: ModelConfig, n_words: int) -> dict[str, Parameter]:
+    """Those of the cell, then those of the output layer: of Elman's U W K O C D, the order of 0.4b."""
+    cell, output = cell_of(config.cell), output_of(config)
+    return cell.parameters(config, n_words) | output.parameters(config, n_words)
 
 
 @dataclass(frozen=True)
@@ -145,3 +153,9 @@ class TrainConfig(Record):
 
     def __post_init__(self):
         check(self)
+
+
+def require_compatible(model: ModelConfig, training: TrainConfig) -> None:
+    """ValueError for a cell that rnnlm 0.4b lacks, in training that is to be as 0.4b's."""
+    lacks = "compatible" in CELLS[model.cell].lacks
+    require(not (training.compatible and lacks), f"`compatible`: rnnlm 0.4b has no `cell` {model.cell}")

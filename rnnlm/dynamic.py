@@ -9,7 +9,8 @@ import numpy as np
 from corpora.errors import CorpusError
 from corpora.evaluation.distributions import entropy_bits
 from corpora.evaluation.language_model import LanguageModel, Scored
-from rnnlm.arrays import LAST_WORD, Scratch, Shape, State, Weights
+from rnnlm.arrays import Weights
+from rnnlm.engines.online import Online
 from rnnlm.model import RecurrentLM, RnnState, scores_of
 
 
@@ -32,16 +33,15 @@ class DynamicState:
 
 
 class _Network:
-    """A network that learns: its weights, where learning stands, and room for the kernels."""
+    """A network that learns: its weights, and the engine that changes them."""
 
-    def __init__(self, lm: RecurrentLM, shape: Shape, start: np.ndarray):
-        """With a copy of the weights of ``lm``, before a text whose first state is ``start`` (width,)."""
+    def __init__(self, lm: RecurrentLM, settings: tuple, start: np.ndarray):
+        """With a copy of the weights of ``lm``, before a text whose first state is ``start`` (S,)."""
         self.lm = RecurrentLM(lm.config, lm.vocab, lm.params, lm.class_of_word, lm.start_hidden, lm.training)
         self.lm.weights = lm.weights.copy()
         self.lm.params = self.lm.weights.views(lm.params)
-        self.shape, self._start = shape, start
-        dtype = np.dtype(lm.config.dtype)
-        self.state, self._scratch = State.create(shape, dtype), Scratch.create(shape, dtype)
+        self._settings, self._start = settings, start
+        self.engine = Online(self.lm, *settings)
         self.begin_text()
 
     @property
@@ -50,29 +50,18 @@ class _Network:
 
     def begin_text(self) -> None:
         """Forget the words, but not what was learnt from them."""
-        self.state.start_text(self.shape.n_hidden, 0.0)
-        self.state.previous[:] = self._start
+        self.engine.start_text(self._start)
 
     def copy(self) -> _Network:
         """A network that stands where this one does."""
-        other = _Network(self.lm, self.shape, self._start)
-        for mine, theirs in zip(other.state, self.state, strict=True):
-            mine[...] = theirs
+        other, stands = _Network(self.lm, self._settings, self._start), self.engine.state()
+        for name, array in other.engine.state().items():
+            array[...] = stands[name]
         return other
-
-    def learn(self, ids: np.ndarray, rates: tuple, log_prob: np.ndarray) -> None:
-        """Learn from ids (n,) int32, -1: nothing; log_prob (n,) float64, overwritten: natural, before it was learnt."""
-        from rnnlm.engines.online import learn_stream
-
-        lm = self.lm
-        learn_stream(
-            lm.weights, self.state, self._scratch, self.shape, ids, lm.class_of_word, lm.class_start, *rates, log_prob
-        )
 
     def static_state(self) -> RnnState:
         """The state from which ``lm`` goes on without learning."""
-        word = int(self.state.counters[LAST_WORD])
-        return RnnState(self.state.previous.copy(), word, self.state.history.copy())
+        return self.engine.current()
 
     def distribution(self) -> np.ndarray:
         """(V,) float64 of the next word."""
@@ -104,9 +93,7 @@ class DynamicLM(LanguageModel):
         self.static = lm
         steps = lm.bptt if bptt is None else bptt
         block = lm.bptt_block if bptt_block is None else bptt_block
-        self.shape = Shape.of(lm.config, lm.class_start, steps, block)
-        real = np.dtype(lm.config.dtype).type
-        self._rates = (real(alpha), real(beta), real(cutoff))
+        self._settings = steps, block, beta, cutoff
         self._spare: _Network | None = None
         self._spare = self._first()  # copied here, where no clock counts it
 
@@ -154,11 +141,12 @@ class DynamicLM(LanguageModel):
         """(n, 1, H): the hidden layer after each of ids (n,), each of which is learnt before the next is read."""
         ids = self.vocab.with_unk(np.asarray(ids, np.int32))
         network = self._network_of(state).copy()
-        hidden = np.empty((ids.size, 1, self.shape.n_hidden), self.static.config.dtype)
+        config = self.static.config
+        hidden_states = np.empty((ids.size, 1, config.hidden), config.dtype)
         for t in range(ids.size):
             self._learn(network, ids[t : t + 1], state.position + t)
-            hidden[t, 0] = network.lm.advance(-1, network.static_state()).hidden[: self.shape.n_hidden]
-        return hidden
+            hidden_states[t, 0] = network.lm.hidden_state(network.static_state())
+        return hidden_states
 
     def learnt(self, state: DynamicState) -> RecurrentLM:
         """The network as it is at a state: a model of its own, which learns no more."""
@@ -174,16 +162,17 @@ class DynamicLM(LanguageModel):
 
     def _learn(self, network: _Network, ids: np.ndarray, position: int, *, singly: bool = False, entropy: bool = False):
         """Learn from ids (n,), the first of them word ``position`` + 1; their log probabilities, and entropies."""
-        log_prob, bits = np.empty(ids.size), np.empty(ids.size) if entropy else None
+        bits = np.empty(ids.size) if entropy else None
         if singly:
+            log_prob = np.empty(ids.size)
             for k in range(ids.size):
                 if bits is not None:
                     p = network.distribution()
                     bits[k] = entropy_bits(p[p > 0])
-                network.learn(ids[k : k + 1], self._rates, log_prob[k : k + 1])
+                log_prob[k : k + 1] = network.engine.learn(ids[k : k + 1], self.alpha)
                 self._check(log_prob[k : k + 1], position + k)
         else:
-            network.learn(ids, self._rates, log_prob)
+            log_prob = network.engine.learn(ids, self.alpha)
             self._check(log_prob, position)
         return log_prob, bits
 
@@ -219,7 +208,7 @@ class DynamicLM(LanguageModel):
     def _first(self) -> _Network:
         """A network that has read nothing."""
         network, self._spare = self._spare, None
-        return network or _Network(self.static, self.shape, self.static.start().hidden)
+        return network or _Network(self.static, self._settings, self.static.start().hidden[: self.static.state_size])
 
 
 def is_recurrent(lm: LanguageModel) -> bool:

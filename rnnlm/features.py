@@ -74,3 +74,12 @@ def update_features(D, errors, e0, order, starts, lengths, alpha, decay):
                 at = load(starts, a) + i
                 d = load(D, at)
                 store(D, at, d + (alpha * load(errors, e0 + i) - d * decay))
+
+
+@kernel
+def word_histories(ids, before, histories):
+    """histories[t] (T, order) = the words before ids[t], newest first; ``before`` (20,) those before ids[0]."""
+    order = histories.shape[1]
+    for t in range(ids.size):
+        for a in range(order):
+            histories[t, a] = ids[t - 1 - a] if a < t else before[a - t]

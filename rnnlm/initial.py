@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from corpora.compute.jit import exact_kernel
-from rnnlm.config import BEGINNINGS, Beginning, ModelConfig, parameter_shapes
+from rnnlm.cells import Parameter
+from rnnlm.config import BEGINNINGS, Beginning, ModelConfig, parameter_shapes, parameters
 
 
 def initial_params(
@@ -18,16 +19,15 @@ def initial_params(
     ``mikolov``: the sum of three uniforms in +-0.1 (0.4b), with units other than logistic ones times the factors of
     their ``config.Beginning``.  ``normal``: standard deviation 0.1.  ``xavier``: uniform
     in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010).  ``he``: normal, variance 2 / fan_in (He et al. 2015).
-    A hidden unit's fan-in is H + 1: the units before it and the one word that is on.  All are times ``scale``.
+    The fans are those that the cell and the output layer say.  All are times ``scale``.
     """
-    params = {}
-    for name, shape in parameter_shapes(config, n_words).items():
-        if name == "D":
-            params[name] = np.zeros(shape, config.dtype)
+    params, known = {}, parameters(config, n_words)
+    for name, parameter in known.items():
+        if parameter.value is not None:
+            params[name] = np.full(parameter.shape, parameter.value, config.dtype)
             continue
-        rows, columns = shape
-        fan_in, fan_out = (config.hidden + 1, config.hidden) if name in "UW" else (columns, rows)
-        values = np.empty(shape, config.dtype)
+        fan_in, fan_out = parameter.fans
+        values = np.empty(parameter.shape, config.dtype)
         for part in np.array_split(values, max(1, values.size // 2**22)):  # float64 draws of a part at a time
             if initialisation == "mikolov":
                 drawn = rng.uniform(-0.1, 0.1, part.shape)
@@ -45,18 +45,25 @@ def initial_params(
             part[...] = drawn
         params[name] = values
     if initialisation == "mikolov":
-        _fit(params, BEGINNINGS[config.activation], rng, scale)
+        _fit(params, known, BEGINNINGS[config.activation], rng, scale)
     return params
 
 
-def _fit(params: dict[str, np.ndarray], begin: Beginning, rng: np.random.Generator, scale: float) -> None:
+def _fit(
+    params: dict[str, np.ndarray],
+    known: dict[str, Parameter],
+    begin: Beginning,
+    rng: np.random.Generator,
+    scale: float,
+) -> None:
     """Make what is drawn fit the activation: see ``Beginning``."""
-    factors = {"U": begin.input, "W": begin.recurrent, "O": begin.output, "C": begin.output}
-    for name, factor in factors.items():
+    for name, values in params.items():
+        part = known[name].part
+        factor = getattr(begin, part) if part else 1
         if factor != 1:
-            params[name] *= params[name].dtype.type(factor)
-    if begin.offset:
-        params["U"] += scale * rng.uniform(-begin.offset, begin.offset, params["U"].shape[1])
+            values *= values.dtype.type(factor)
+        if part == "input" and begin.offset:
+            values += scale * rng.uniform(-begin.offset, begin.offset, values.shape[1])
 
 
 @exact_kernel

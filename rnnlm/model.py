@@ -1,6 +1,7 @@
 """A recurrent language model: configuration, parameters and vocabulary; it scores words and predicts the next.
 
-Legend: V words, H hidden units, P units below the output (the compression layer, or H), C classes.
+Legend: V words, H hidden units, S elements of the state (Elman's: H), P units below the output (the compression layer,
+or H), C classes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import numpy as np
 from corpora.compute.simd import aligned_zeros, padded
 from corpora.evaluation.language_model import LanguageModel, Scored
 from corpora.text.vocab import Vocab
-from rnnlm.arrays import CONTEXT_RESET, CONTEXT_START, Shape, Weights
+from rnnlm.arrays import RnnState, Shape, Weights
+from rnnlm.cells import Cell, cell_of
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
+from rnnlm.outputs import Output, output_of
 
 LOG10_E = math.log10(math.e)
 # both are even: forward steps go to and fro through the weights, so a chunk begins as a sentence does
@@ -27,15 +30,6 @@ _CHUNK = 1024  # words whose hidden states are held at once: they stay in the ca
 _AHEAD = 4  # chunks whose outputs may wait
 _DISTRIBUTIONS = 64  # whole distributions that are computed at once
 _STREAMS = 32  # independent sentences that run side by side
-
-
-@dataclass(frozen=True)
-class RnnState:
-    """The state of a recurrent model before its next word: a value, never changed."""
-
-    hidden: np.ndarray  # (padded H,) the state before ``last_word`` is read
-    last_word: int  # id, -1: a word outside the vocabulary
-    history: np.ndarray  # (20,) int32 last words, newest first, for direct connections
 
 
 def scores_of(ids: np.ndarray, log_prob: np.ndarray, oov: np.ndarray, bits: np.ndarray | None) -> Scored:
@@ -49,10 +43,10 @@ def scores_of(ids: np.ndarray, log_prob: np.ndarray, oov: np.ndarray, bits: np.n
 class RecurrentLM(LanguageModel):
     """A model in memory.  ``params``, all of ``config.dtype``, possibly views of padded rows:
 
-    ``U`` (V, H) input rows, ``W`` (H, H) recurrent (row j: from previous unit j), ``K`` (P, H) into
-    the compression layer (only with one), ``C`` (C, P) class rows, ``O`` (V, P) word rows,
-    ``D`` (direct,) hashed maximum-entropy weights (only with them).
-    ``class_of_word`` (V,) int32, non-decreasing.  ``start_hidden`` (H,): the state of ``start()``.
+    those of its cell (``U`` (V, H) input rows, ``W`` (S, H) recurrent: row j from element j of the state before), and
+    of its output layer (``K`` (P, H) into the compression layer, only with one; ``C`` (C, P) class rows; ``O`` (V, P)
+    word rows; ``D`` (direct,) hashed maximum-entropy weights, only with them).
+    ``class_of_word`` (V,) int32, non-decreasing.  ``start_hidden`` (S,): the state of ``start()``.
     ``threads``: 1 or 2, which score a long text; the result is the same.
     """
 
@@ -71,7 +65,9 @@ class RecurrentLM(LanguageModel):
         from rnnlm.outputs.classes import frequency_classes
 
         classes = frequency_classes(vocab.counts, config.classes, old=config.old_classes)
-        return cls(config, vocab, params, classes, np.full(config.hidden, CONTEXT_START, config.dtype))
+        cell = cell_of(config.cell)
+        start = np.full(cell.state_size(config, len(vocab)), cell.start, config.dtype)
+        return cls(config, vocab, params, classes, start)
 
     @property
     def tokenizer(self) -> str:
@@ -86,6 +82,19 @@ class RecurrentLM(LanguageModel):
     @property
     def bptt_block(self) -> int:
         return self.training.get("bptt_block", 10)
+
+    @cached_property
+    def cell(self) -> Cell:
+        return cell_of(self.config.cell)
+
+    @cached_property
+    def output(self) -> Output:
+        return output_of(self.config)
+
+    @cached_property
+    def state_size(self) -> int:
+        """S, the elements of the state."""
+        return self.cell.state_size(self.config, len(self.vocab))
 
     @cached_property
     def class_start(self) -> np.ndarray:
@@ -107,13 +116,13 @@ class RecurrentLM(LanguageModel):
 
     def start(self) -> RnnState:
         """The state before a text: for a model of 0.4b that of its file, else the one that training began with."""
-        context = CONTEXT_RESET if self.config.independent else self.start_hidden
+        context = self.cell.reset if self.config.independent else self.start_hidden
         return self.state_from(context)
 
     def state_from(self, context: float | np.ndarray) -> RnnState:
-        """The state with this hidden layer, after a sentence end."""
-        hidden = aligned_zeros((padded(self.config.hidden),), self.config.dtype)
-        hidden[: self.config.hidden] = context
+        """The state with these numbers, after a sentence end."""
+        hidden = aligned_zeros((padded(self.state_size),), self.config.dtype)
+        hidden[: self.state_size] = context
         return RnnState(hidden, 0, np.zeros(MAX_DIRECT_ORDER, np.int32))
 
     def score_ids(self, ids: np.ndarray, state: RnnState, *, entropy: bool = False) -> tuple[Scored, RnnState]:
@@ -179,21 +188,23 @@ class RecurrentLM(LanguageModel):
         Row t is what the word after ids[t] is predicted from; with independent sentences, that is after ``</s>`` the
         layer of a sentence's first word.
         """
-        from rnnlm.cells.elman import elman_forward
-
         ids = self.vocab.with_unk(np.asarray(ids, np.int32))
         inputs = np.concatenate([[state.last_word], ids]).astype(np.int32)
-        hidden = aligned_zeros((inputs.size, padded(self.config.hidden)), self.config.dtype)
+        hidden_states = aligned_zeros((inputs.size, self.shape.width), self.config.dtype)
         # as in scoring, what follows a sentence end is a beginning where sentences are independent
         ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
         before = state.hidden.copy()
         for begin, end in pairwise([0, *ends.tolist(), inputs.size]):
-            elman_forward(
-                self.weights.U, self.weights.W, inputs[begin:end], before, hidden[begin:end], self.config.hidden,
-                self.shape.kind,
-            )  # fmt: skip
-            before = self.state_from(CONTEXT_RESET).hidden
-        return hidden[1:, None, : self.config.hidden]
+            self.cell.forward(self.weights, self.shape, inputs[begin:end], before, hidden_states[begin:end])
+            before = self.state_from(self.cell.reset).hidden
+        return hidden_states[1:, None, : self.config.hidden]
+
+    def hidden_state(self, state: RnnState) -> np.ndarray:
+        """(H,) of ``config.dtype``: the hidden layer from which the next word is predicted."""
+        hidden_states = aligned_zeros((1, self.shape.width), self.config.dtype)
+        last = np.array([state.last_word], np.int32)
+        self.cell.forward(self.weights, self.shape, last, state.hidden.copy(), hidden_states)
+        return hidden_states[0, : self.config.hidden]
 
     def advance(self, word: int, state: RnnState) -> RnnState:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""
@@ -209,37 +220,35 @@ class RecurrentLM(LanguageModel):
 
     def _probabilities(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
         """(n, V): ``probabilities`` before each of ids, which end no independent sentence but the last one of them."""
-        from rnnlm.cells.elman import elman_forward
-        from rnnlm.scoring import distributions
-
-        hidden = aligned_zeros((ids.size, state.hidden.size), self.config.dtype)
+        hidden_states = aligned_zeros((ids.size, self.shape.width), self.config.dtype)
         inputs = np.concatenate([[state.last_word], ids[:-1]]).astype(np.int32)
-        elman_forward(
-            self.weights.U, self.weights.W, inputs, state.hidden.copy(), hidden, self.config.hidden, self.shape.kind
+        self.cell.forward(self.weights, self.shape, inputs, state.hidden.copy(), hidden_states)
+        room, histories, bits = (
+            self._distribution_rows(ids.size),
+            self._histories(ids, state.history),
+            np.empty(ids.size),
         )
-        room, histories = self._distribution_rows(ids.size), self._histories(ids, state.history)
-        distributions(
-            self.weights, self.shape, hidden, histories, self.class_start, room, np.empty(ids.size), True
+        self.output.distributions(
+            self.weights, self.shape, hidden_states, histories, self.class_start, room, bits, True
         )  # fmt: skip
         return room[: ids.size, : len(self.vocab)]
 
     def _distribution_rows(self, n: int) -> np.ndarray:
         return aligned_zeros((max(n, 16), padded(len(self.vocab)) + 16), self.config.dtype)
 
-    def _outputs(self, hidden, ids, histories, log_prob, bits, room) -> np.ndarray:
-        """Fill log_prob and bits (views) from the hidden states of ids; the hidden states, which can be overwritten."""
-        from rnnlm.scoring import distributions, score_outputs
-
+    def _outputs(self, hidden_states, ids, histories, log_prob, bits, room) -> np.ndarray:
+        """Fill log_prob and bits (views) from the hidden states of ids; these, which can be overwritten."""
+        weights, shape, starts = self.weights, self.shape, self.class_start
         if log_prob is not None:
-            classes, starts = self.class_of_word, self.class_start
-            score_outputs(self.weights, self.shape, hidden, ids, histories, classes, starts, log_prob)
+            self.output.log_probs(weights, shape, hidden_states, ids, histories, self.class_of_word, starts, log_prob)
         if bits is not None:
-            distributions(self.weights, self.shape, hidden[: ids.size], histories, self.class_start, room, bits, False)
-        return hidden
+            states = hidden_states[: ids.size]
+            self.output.distributions(weights, shape, states, histories, starts, room, bits, False)
+        return hidden_states
 
     def _histories(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
         """(n, order): the words before each of ids, or one row of zeros a word that nothing reads."""
-        from rnnlm.scoring import word_histories
+        from rnnlm.features import word_histories
 
         if not self.config.direct:
             return np.zeros((ids.size, 1), np.int32)
@@ -249,9 +258,7 @@ class RecurrentLM(LanguageModel):
 
     def _score_stream(self, ids, state, log_prob, bits) -> RnnState:
         """Run one stream; the outputs of a chunk are scored on a second thread while the next runs forward."""
-        from rnnlm.cells.elman import elman_forward
-
-        width = padded(self.config.hidden)
+        width = self.shape.width
         running = state.hidden.copy()
         last_word, history = state.last_word, state.history
         scored = log_prob is not None or bits is not None
@@ -267,33 +274,25 @@ class RecurrentLM(LanguageModel):
                 part = ids[k : k + _CHUNK]
                 if not free:
                     free.append(pending.popleft().result())
-                hidden = free.pop()
+                hidden_states = free.pop()
                 inputs = np.concatenate([[last_word], part[:-1]]).astype(np.int32)
-                elman_forward(
-                    self.weights.U,
-                    self.weights.W,
-                    inputs,
-                    running,
-                    hidden[: part.size],
-                    self.config.hidden,
-                    self.shape.kind,
-                )
+                self.cell.forward(self.weights, self.shape, inputs, running, hidden_states[: part.size])
                 if scored:
                     where = slice(k, k + part.size)
                     scores, entropies = (None if out is None else out[where] for out in (log_prob, bits))
-                    job = (hidden, part, self._histories(part, history), scores, entropies, room)
+                    job = (hidden_states, part, self._histories(part, history), scores, entropies, room)
                     if pool is None:
                         self._outputs(*job)
                     else:
                         pending.append(pool.submit(self._outputs, *job))
                 if pool is None:
-                    free.append(hidden)
+                    free.append(hidden_states)
                 last_word = int(part[-1])
                 history = np.concatenate([part[::-1][:MAX_DIRECT_ORDER], history])[:MAX_DIRECT_ORDER].astype(np.int32)
             for job in pending:
                 job.result()
         if self.config.independent and ids.size and last_word == 0:
-            return self.state_from(CONTEXT_RESET)
+            return self.state_from(self.cell.reset)
         return RnnState(running, last_word, history)
 
     def _score_sentences(self, ids, state, log_prob, bits):
@@ -309,11 +308,9 @@ class RecurrentLM(LanguageModel):
 
     def _score_apart(self, ids, starts, ends, initial, log_prob, bits) -> None:
         """Score ids[starts[s] : ends[s]] from ``initial`` for each s, ``_STREAMS`` at a time, like lengths together."""
-        from rnnlm.cells.elman import elman_forward_streams
-
         lengths = ends - starts
         order = np.argsort(lengths, kind="stable")
-        width, room = padded(self.config.hidden), self._distribution_rows(16) if bits is not None else None
+        width, room = self.shape.width, self._distribution_rows(16) if bits is not None else None
         for s in order[lengths[order] > _CHUNK]:  # the states of 32 lines of a million words would fill the memory
             where = slice(starts[s], ends[s])
             self._score_stream(ids[where], initial, log_prob[where], None if bits is None else bits[where])
@@ -326,13 +323,11 @@ class RecurrentLM(LanguageModel):
                 n = ends[s] - starts[s]
                 inputs[0, b] = initial.last_word
                 inputs[1:n, b] = ids[starts[s] : ends[s] - 1]
-            hidden = aligned_zeros((longest, batch.size, width), self.config.dtype)
+            hidden_states = aligned_zeros((longest, batch.size, width), self.config.dtype)
             states = np.repeat(initial.hidden[None], batch.size, axis=0)
-            elman_forward_streams(
-                self.weights.U, self.weights.W, inputs, states, hidden, self.config.hidden, self.shape.kind
-            )
+            self.cell.forward_streams(self.weights, self.shape, inputs, states, hidden_states)
             words = np.concatenate([ids[starts[s] : ends[s]] for s in batch])
-            rows = np.concatenate([hidden[: ends[s] - starts[s], b] for b, s in enumerate(batch)])
+            rows = np.concatenate([hidden_states[: ends[s] - starts[s], b] for b, s in enumerate(batch)])
             histories = np.concatenate([self._histories(ids[starts[s] : ends[s]], initial.history) for s in batch])
             scores, entropies = np.empty(words.size), np.empty(words.size) if bits is not None else None
             self._outputs(rows, words, histories, scores, entropies, room)

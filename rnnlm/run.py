@@ -31,9 +31,9 @@ from corpora.jobs.record import made_of, require_types
 from corpora.jobs.resumable import Claim, checkpoint_of
 from corpora.jobs.system import available_memory, polite_interrupt, readable_size, resident_memory
 from corpora.settings import require_same
-from rnnlm.arrays import Shape, State
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
+from rnnlm.engines import Engine, engine_of
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
 from rnnlm.io import load, native
 from rnnlm.model import RecurrentLM
@@ -65,7 +65,7 @@ class Saved(NamedTuple):
 
     path: str
     model: RecurrentLM
-    state: State
+    engine: Engine
     progress: Progress
 
     @property
@@ -171,9 +171,9 @@ class Run:
         self._has_best = False
         return self._trainer(model)
 
-    def _trainer(self, model: RecurrentLM) -> Trainer:
+    def _trainer(self, model: RecurrentLM, engine: Engine | None = None) -> Trainer:
         return Trainer(
-            model, self.train_config, self.texts.train, self.texts.valid,
+            model, self.train_config, self.texts.train, self.texts.valid, engine=engine,
             on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 
@@ -242,13 +242,10 @@ class Run:
                 f"{path}: of a run on other texts, or with another vocabulary: "
                 "give the same texts and options to go on, or `force` to start over"
             )
-        state = State.create(
-            Shape.of(model.config, model.class_start, self.train_config.bptt, self.train_config.bptt_block),
-            np.dtype(model.config.dtype),
-        )
+        engine = engine_of(model, self.train_config)
         try:
-            state.restore(extra, model.config.hidden, len(model.vocab))
-            return Saved(path, model, state, made_of(Progress, meta.get("progress")))
+            engine.restore(extra)
+            return Saved(path, model, engine, made_of(Progress, meta.get("progress")))
         except ValueError as error:
             raise _unusable(path, error) from error
 
@@ -260,8 +257,8 @@ class Run:
         model.start_hidden = np.array(model.start_hidden)
         model.class_of_word = np.array(model.class_of_word)
         model.vocab = self.texts.vocab
-        trainer = self._trainer(model)
-        trainer.state, trainer.progress = saved.state, saved.progress
+        trainer = self._trainer(model, saved.engine)
+        trainer.progress = saved.progress
         try:
             trainer.require_progress()
         except ValueError as error:
@@ -375,7 +372,7 @@ class Run:
         native.save(
             self._described(),
             path,
-            extra=self.trainer.state._asdict(),
+            extra=self.trainer.engine.state(),
             extra_meta={"fingerprint": self._fingerprint, "progress": progress},
             like=self.output,  # nobody may read more here than there
         )

@@ -7,18 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import cached_property
 
 import numpy as np
 
 from corpora.errors import CorpusError
-from rnnlm.arrays import CONTEXT_START, FILLED, Scratch, Shape, State
 from rnnlm.config import TrainConfig
+from rnnlm.engines import Engine, engine_of
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
-CHUNK = 10_000  # words between two looks at the clock, at most; part of the result, as blocks of updates end there
-_PARTS = (1, 10, 100, 1000)  # of a chunk
-_MOST_WORK = 6e9  # multiplications until the next look: a second or two
 _NO_PERPLEXITY = 1024  # bits a word whose perplexity is no number any more
 LOG2_E = math.log2(math.e)
 
@@ -66,9 +62,10 @@ class Trainer:
 
     ``train`` (n,) and ``valid`` (m,) int32, -1 for words outside the vocabulary; ``valid`` None: no schedule, every
     epoch is kept.  ``keep()`` is called when the weights are the best so far, ``recall()`` must bring them back; by
-    default they are copied in memory.  ``on_chunk(trainer)`` is called every 10,000 words, of large networks more
-    often; what it raises passes through, with the model and ``progress`` in a state that ``checkpoint`` can save.
+    default they are copied in memory.  ``on_chunk(trainer)`` is called every ``engine.steps`` words; what it raises
+    passes through, with the model, ``engine`` and ``progress`` in a state that a checkpoint can save.
     So does what ``validating()``, a context in which the validation text is scored, raises.
+    ``engine``: by default the one that ``config`` asks for.
     """
 
     def __init__(
@@ -82,16 +79,14 @@ class Trainer:
         keep: Callable[[], None] | None = None,
         recall: Callable[[], None] | None = None,
         validating: Callable[[], AbstractContextManager] = nullcontext,
+        engine: Engine | None = None,
     ):
         self.validating = validating
         self.model, self.config, self.train, self.valid = model, config, train, valid
         self.on_chunk = on_chunk or (lambda trainer: None)
         self._copy = None
         self.keep, self.recall = keep or self._keep_copy, recall or self._recall_copy
-        self.shape = Shape.of(model.config, model.class_start, config.bptt, config.bptt_block)
-        dtype = np.dtype(model.config.dtype)
-        self.state = State.create(self.shape, dtype)
-        self.scratch = Scratch.create(self.shape, dtype)
+        self.engine = engine_of(model, config) if engine is None else engine
         self.progress = Progress(alpha=config.alpha)
         self.started = time.perf_counter()
         self.began_at = 0  # position at which the clock was started
@@ -110,11 +105,6 @@ class Trainer:
     # ---- numbers for whoever watches
 
     @property
-    def exact(self) -> bool:
-        """Whether every operation is done in 0.4b's order: only float64 can follow it."""
-        return self.config.compatible and self.model.config.dtype == "float64"
-
-    @property
     def words_per_second(self) -> float:
         elapsed = time.perf_counter() - self.started
         return (self.progress.position - self.began_at) / elapsed if elapsed > 0 else 0.0
@@ -127,49 +117,23 @@ class Trainer:
         return -self.progress.log_prob * LOG2_E / max(1, n)
 
     def require_progress(self) -> None:
-        """ValueError where ``progress`` and state, taken from a file, are no place in this run."""
-        p, filled = self.progress, int(self.state.counters[FILLED])
+        """ValueError where ``progress``, taken from a file, is no place in this run."""
+        p = self.progress
         within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size
         known = 0 < p.alpha < math.inf and p.last_log10_prob <= 0 and p.best_log10_prob <= 0
         counted = math.isfinite(p.log_prob) and 0 <= p.scored <= self.train.size and 0 <= p.seconds < math.inf
-        if not (within and known and counted and filled <= self.shape.rows - self.shape.past):
-            raise ValueError(f"progress is {asdict(p)}, {filled} words of a block")
+        if not (within and known and counted):
+            raise ValueError(f"progress is {asdict(p)}")
 
     # ---- learning
 
     def next_stop(self, position: int) -> int:
         """The position at which ``on_chunk`` is called next; always beyond ``position``."""
-        return (position // self._step + 1) * self._step
-
-    @cached_property
-    def _step(self) -> int:
-        """Words from one look at the clock to the next: a signal waits for it.
-
-        It follows from the network, not from the time: the same training has the same stops everywhere.
-        """
-        config, sizes, counts = self.model.config, np.diff(self.model.class_start), self.model.vocab.counts
-        hidden, below = config.hidden, config.compression or config.hidden
-        outputs = config.classes + float(sizes[self.model.class_of_word] @ counts) / max(1, int(counts.sum()))
-        steps = 1 + 2 * (self.config.bptt + self.config.bptt_block) / self.config.bptt_block
-        work = hidden * hidden * steps + 3 * below * (outputs + hidden * (config.compression > 0))
-        most = _MOST_WORK / 4 if self.exact else _MOST_WORK
-        parts = next((n for n in _PARTS if work * CHUNK <= n * most), _PARTS[-1])
-        return max(1, CHUNK // parts)
+        return (position // self.engine.steps + 1) * self.engine.steps
 
     def learn(self, ids: np.ndarray) -> None:
         """Learn from the next words and add their log probability to the epoch's."""
-        from rnnlm.engines.exact import learn_stream_exact
-        from rnnlm.engines.online import learn_stream
-
-        learn = learn_stream_exact if self.exact else learn_stream
-        real = np.dtype(self.model.config.dtype).type
-        log_prob = np.empty(ids.size)
-        learn(
-            self.model.weights, self.state, self.scratch, self.shape, np.ascontiguousarray(ids, np.int32),
-            self.model.class_of_word, self.model.class_start,
-            real(self.progress.alpha), real(self.config.beta), real(self.config.gradient_cutoff), log_prob,
-        )  # fmt: skip
-        total = float(log_prob.sum())
+        total = float(self.engine.learn(ids, self.progress.alpha).sum())
         if not math.isfinite(total):
             raise Diverged(
                 f"training diverged in epoch {self.progress.epoch} near word {self.progress.position}: "
@@ -188,9 +152,9 @@ class Trainer:
 
     def validate(self) -> tuple[float, int, RnnState]:
         """(log10 probability, words in the vocabulary, state after the text) of the validation text."""
-        state = self.model.state_from(CONTEXT_START)
+        state = self.model.state_from(self.model.cell.start)
         if self.config.compatible:  # 0.4b goes on with the features of the training text's last words
-            state = RnnState(state.hidden, 0, self.state.history.copy())
+            state = RnnState(state.hidden, 0, self.engine.current().history)
         log_prob, _, state = self.model.log_probs(self.valid, state)
         return float(log_prob.sum()) * LOG10_E, int(np.count_nonzero(self.valid >= 0)), state
 
@@ -199,7 +163,7 @@ class Trainer:
         progress, config = self.progress, self.config
         while not progress.finished and progress.epoch < config.max_epochs:
             if progress.position == 0:
-                self.state.start_text(self.model.config.hidden, CONTEXT_START)
+                self.engine.start_text()
                 progress.log_prob, progress.scored, progress.seconds = 0.0, 0, 0.0
             self.started, self.began_at = time.perf_counter(), progress.position
             while progress.position < self.train.size:
@@ -227,7 +191,7 @@ class Trainer:
             if kept:
                 progress.best_log10_prob = log10_prob
                 if config.compatible:  # 0.4b tests from where validation ended, the end of the file included
-                    self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.config.hidden].copy()
+                    self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.state_size].copy()
             self._schedule(log10_prob)
         report = EpochReport(
             epoch=progress.epoch,

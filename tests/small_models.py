@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from corpora.text.vocab import Vocab
-from rnnlm.arrays import CONTEXT_START, Scratch, Shape, State
 from rnnlm.config import ModelConfig
+from rnnlm.engines.online import Online as Engine
 from rnnlm.initial import initial_params
 from rnnlm.model import RecurrentLM
+from tests.reference.jordan import Jordan
 from tests.reference.online import Online
+
+TWINS = {"elman": Online, "jordan": Jordan}
 
 N_WORDS = 14
 
@@ -55,10 +58,9 @@ class Learner:
     def __init__(self, lm: RecurrentLM, *, bptt=4, block=10, alpha=0.1, beta=1e-7, cutoff=15.0):
         self.lm, self.dtype = lm, np.dtype(lm.config.dtype)
         self.rates = tuple(self.dtype.type(x) for x in (alpha, beta, cutoff))
-        self.shape = Shape.of(lm.config, lm.class_start, bptt, block)
-        self.state = State.create(self.shape, self.dtype)
-        self.scratch = Scratch.create(self.shape, self.dtype)
-        self.twin = Online(
+        self.engine = Engine(lm, bptt, block, beta, cutoff)
+        self.shape, self.state, self.scratch = self.engine.shape, self.engine.arrays, self.engine.scratch
+        self.twin = TWINS[lm.config.cell](
             {name: np.array(values, np.float64) for name, values in lm.params.items()},
             lm.class_of_word,
             activation=lm.config.activation, order=lm.config.direct_order, independent=lm.config.independent,
@@ -66,14 +68,12 @@ class Learner:
         )  # fmt: skip
 
     def start_text(self) -> None:
-        self.state.start_text(self.lm.config.hidden, CONTEXT_START)
+        self.engine.start_text()
         self.twin.start_text()
 
     def learn(self, ids: np.ndarray, learn=None, cuts=()) -> np.ndarray:
         """Log probabilities from the kernel, called once for each part of ``ids`` between two cuts."""
-        if learn is None:
-            from rnnlm.engines.online import learn_stream as learn
-        out = []
+        learn, out = learn or self.engine.kernel, []
         for part in np.split(ids, cuts):
             log_prob = np.full(part.size, np.nan)
             learn(

@@ -9,7 +9,8 @@ import click
 from corpora.command import options
 from corpora.command.options import ABOVE_0, Number, note, print_report, print_text
 from corpora.command.settings import setting_option, settings_options, values_of
-from rnnlm.config import ModelConfig, TrainConfig, default_alpha
+from rnnlm.cells import CELLS
+from rnnlm.config import ModelConfig, TrainConfig, default_alpha, require_compatible
 
 
 @click.command(short_help="Train a model.")
@@ -20,7 +21,9 @@ from rnnlm.config import ModelConfig, TrainConfig, default_alpha
     help="Without --valid: the share of the training sentences that is held out.",
 )  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write.")
-@settings_options(ModelConfig, "hidden", "classes", "old_classes", "compression", "direct", "direct_order")
+@settings_options(ModelConfig, "cell", "hidden")
+@setting_option(ModelConfig, "classes", default=None, show_default=False)  # of the cell
+@settings_options(ModelConfig, "old_classes", "compression", "direct", "direct_order")
 @settings_options(ModelConfig, "independent", "activation")
 @settings_options(TrainConfig, "initialisation", "scale", "bptt", "bptt_block")
 @setting_option(TrainConfig, "alpha", default=None, show_default=False)  # of the activation
@@ -46,7 +49,7 @@ from rnnlm.config import ModelConfig, TrainConfig, default_alpha
 @click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and what another run left unfinished.")
 @click.pass_context
 def train(context, **o) -> None:
-    """Train Elman's network on texts, one word after another.
+    """Train Elman's network, or Jordan's, on texts, one word after another.
 
     The model of the epoch that does best on the validation text is kept.  Ctrl-C saves the state to
     MODEL.checkpoint; the same command goes on from there.
@@ -122,7 +125,11 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
         training = {name: c_float(value) if isinstance(value, float) else value for name, value in training.items()}
     with options.wrong_usage(context, (ValueError, OverflowError)):
         model = values_of(ModelConfig, o) | {"direct": 2 * round(o["direct"] * 500_000)}  # half of them are for classes
-        return ModelConfig(**model), TrainConfig(**training)
+        if o["classes"] is None:
+            model["classes"] = 1 if "classes" in CELLS[o["cell"]].lacks else 100
+        configs = ModelConfig(**model), TrainConfig(**training)
+        require_compatible(*configs)
+        return configs
 
 
 def _epoch_line(report) -> str:

@@ -1,1 +1,58 @@
-"""Training algorithms: how a network learns from a stream of words."""
+"""Engines: how a network learns from streams of words.  Each owns its kernels, its scratch arrays and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from rnnlm.config import require_compatible
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from rnnlm.arrays import RnnState
+    from rnnlm.config import TrainConfig
+
+ENGINES = {"online": "rnnlm.engines.online", "exact": "rnnlm.engines.exact"}
+
+
+class Engine(Protocol):
+    """What a ``Trainer`` asks of whatever changes the weights of its model."""
+
+    steps: int  # words of a stream that take a second or two at most; from one look at the clock to the next
+    streams: int  # that are learnt side by side
+
+    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
+        """Learn from the next words, ids (n,) int32, -1: outside the vocabulary.
+
+        Their natural log probabilities (n,) float64, each before the word was learnt; 0 where -1.
+        """
+        ...
+
+    def start_text(self, context: float | np.ndarray | None = None) -> None:
+        """Begin an epoch or a text, with the state that the cell begins with or with this one."""
+        ...
+
+    def current(self) -> RnnState:
+        """The state before the next word."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Where learning stands: views by name, without padding; with the weights, all that a checkpoint needs."""
+        ...
+
+    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Go on where ``state`` was taken.  ValueError where that is of another network, or is damaged."""
+        ...
+
+
+def engine_of(model, config: TrainConfig) -> Engine:
+    """The engine that trains a model as ``config`` says: only float64 can follow 0.4b's order of operations.
+
+    ValueError where there is none.
+    """
+    require_compatible(model.config, config)
+    name = "exact" if config.compatible and model.config.dtype == "float64" else "online"
+    engine = import_module(ENGINES[name]).ENGINE
+    return engine(model, config.bptt, config.bptt_block, config.beta, config.gradient_cutoff)

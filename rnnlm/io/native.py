@@ -34,6 +34,7 @@ from corpora.files.tensors import (
 )
 from corpora.files.tensors import to_json as _json
 from corpora.jobs.record import require_types
+from rnnlm.cells import cell_of
 from rnnlm.config import ModelConfig, parameter_shapes
 from rnnlm.io import mikolov_header
 from rnnlm.model import RecurrentLM
@@ -133,12 +134,13 @@ def _model(source: Source, header: Header, dtype: str | None = None) -> Recurren
     names = [name for name in header.tensors if name not in _FIXED and not name.startswith(_EXTRA)]
     try:
         shapes = parameter_shapes(config, n_words)
+        state_shape = (cell_of(config.cell).state_size(config, n_words),)
     except ValueError as error:
         raise FormatError(path, None, str(error)) from error
     if unknown := sorted(set(names) - set(shapes)):
         raise FormatError(path, None, f'the tensor "{shown(unknown[0])}" has no place in its configuration')
     params = {name: read_array(source, header, name, config.dtype, shape) for name, shape in shapes.items()}
-    start_hidden = read_array(source, header, "start_hidden", config.dtype, (config.hidden,))
+    start_hidden = read_array(source, header, "start_hidden", config.dtype, state_shape)
     for name, values in {**params, "start_hidden": start_hidden}.items():
         if not (name == "D" and values.size >= UNCHECKED) and not all_finite(values):
             raise FormatError(path, None, f'NaN or infinity in the tensor "{name}"')

@@ -18,14 +18,14 @@ from corpora.files.output import check_output
 from corpora.jobs.resumable import claim
 from corpora.text.stream import TokenStream, encode
 from corpora.text.tokenizers import get_tokenizer
-from rnnlm.arrays import LAST_WORD, POSITION
+from rnnlm.arrays import POSITION
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.initial import GlibcRandom, glibc_params
 from rnnlm.io import load, sniff
 from rnnlm.io import save as save_model
 from rnnlm.legacy.options import Options
 from rnnlm.legacy.output import flush, perplexity, say
-from rnnlm.model import LOG10_E, RecurrentLM, RnnState
+from rnnlm.model import LOG10_E, RecurrentLM
 from rnnlm.trainer import EpochReport, Trainer
 
 SHOW_EVERY = 10_000  # words between two lines of progress
@@ -172,7 +172,7 @@ class _Run:
         self._previous = progress.last_log10_prob
         if progress.position:  # it was saved within an epoch: go on there, with the context of a beginning
             progress.log_prob = training["train_log10_prob"] / LOG10_E
-            trainer.state.counters[POSITION] = progress.position
+            trainer.engine.state()["counters"][POSITION] = progress.position
         trainer.learn(self.train[:0])  # compiles, before the clock of words a second is started
         return trainer
 
@@ -196,7 +196,7 @@ class _Run:
             flush()
         if trainer.save_every > 0 and counter % trainer.save_every == 0:
             self._save(
-                hidden=trainer.state.previous,
+                hidden=trainer.engine.current().hidden,
                 valid_log10_prob=progress.last_log10_prob,
                 train_position=counter,
                 train_log10_prob=progress.log_prob * LOG10_E,
@@ -212,9 +212,8 @@ class _Run:
             progress.epoch = report.epoch  # 0.4b does not count it
             say("\n")
             # 0.4b runs the network on after the last word, to the end of the file
-            state, lm = self.trainer.state, self.lm
-            end = RnnState(state.previous, int(state.counters[LAST_WORD]), state.history)
-            self._save(hidden=lm.advance(-1, end).hidden, valid_log10_prob=progress.last_log10_prob)
+            end = self.lm.advance(-1, self.trainer.engine.current())
+            self._save(hidden=end.hidden, valid_log10_prob=progress.last_log10_prob)
             return
         log10_prob, n = progress.last_log10_prob, int(np.count_nonzero(self.valid >= 0))
         say(f"VALID entropy: {report.valid_entropy:.4f}\n")

@@ -25,6 +25,7 @@ CONFIGURATIONS = {
     # at this rate some epochs are worse than the one before, so that the best weights come back from the model file
     "not kept": "--hidden 6 --class 4 --alpha 1.6 --min-improvement 0.001",
     "everything": "--hidden 6 --class 4 --compression 5 --direct 0.001 --independent --bptt 3 --bptt-block 7",
+    "jordan": "--cell jordan --hidden 6 --independent --bptt 3 --bptt-block 7",
     "0.4b": "--hidden 6 --class 4 --compatible --dtype float64 --direct 0.001",
 }
 

@@ -13,7 +13,7 @@ from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
     [
         ({"hidden": 0}, "`hidden` 0: at least 1"),
         ({"hidden": -5}, "`hidden` -5"),
-        ({"cell": "perceptron"}, "perceptron"),
+        ({"cell": "perceptron"}, "`cell` perceptron: one of elman, jordan"),
         ({"activation": "step"}, "`activation` step: one of logistic, tanh, relu, elu"),
         ({"classes": 0}, "`classes` 0: at least 1"),
         ({"compression": -1}, "`compression` -1"),

@@ -41,7 +41,7 @@ def name_of(options: dict) -> str:
     ids=name_of,
 )
 def test_the_exact_kernel_learns_as_the_twin(activation, config):
-    from rnnlm.engines.exact import learn_stream_exact
+    from rnnlm.engines.exact_kernels import learn_stream_exact
 
     for schedule in ({"bptt": 4, "block": 10}, {"bptt": 0, "beta": 0.1}, {"bptt": 9, "block": 3, "cutoff": 0.02}):
         learner = Learner(small_model(activation=activation, **config), **schedule)

@@ -70,7 +70,7 @@ def learnt(config, words, state=0.0, **schedule):
     moved = []
     for alpha in (ALPHA, -ALPHA):
         learner = Learner(small_model(N_WORDS, **config), alpha=alpha, beta=0, cutoff=0, **schedule)
-        learner.state.start_text(HIDDEN, state)
+        learner.engine.start_text(state)
         learner.learn(words)
         moved.append({name: values.copy() for name, values in learner.lm.params.items()})
     up, down = moved

@@ -167,12 +167,12 @@ def test_nothing_beyond_the_arrays_is_written(n_words, config, schedule):
         return inside
 
     weights, state, scratch = (type(a)(*map(guarded, a)) for a in (learner.lm.weights, learner.state, learner.scratch))
-    from rnnlm.engines.online import learn_stream
+    from rnnlm.cells.elman import learn_stream
 
     log_prob = guarded(np.zeros(ids.size))
     learn_stream(
-        weights, state, scratch, learner.shape, guarded(ids), guarded(learner.lm.class_of_word),
-        guarded(learner.lm.class_start), *learner.rates, log_prob,
+        weights, state, scratch, learner.shape, guarded(ids),
+        guarded(learner.lm.class_of_word), guarded(learner.lm.class_start), *learner.rates, log_prob,
     )  # fmt: skip
     np.testing.assert_array_equal(log_prob, learner.learn(ids))
     assert all((part == 0xA5).all() for pair in guards for part in pair)

@@ -16,6 +16,7 @@ from corpora.text.vocab import Vocab
 from rnnlm import trainer as trainer_module
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts
+from rnnlm.engines import online
 from rnnlm.io import native
 from rnnlm.run import Run, check_outputs
 from tests.small_models import N_WORDS, small_text, small_vocab
@@ -26,7 +27,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trainer_module, "CHUNK", 50)
+    monkeypatch.setattr(online, "CHUNK", 50)
     return tmp_path
 
 

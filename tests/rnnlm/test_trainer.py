@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
-from rnnlm import trainer as trainer_module
-from rnnlm.arrays import CONTEXT_START, DEPTH, FILLED, LAST_WORD, POSITION, Shape, State
+from rnnlm.arrays import CONTEXT_START, DEPTH, FILLED, LAST_WORD, POSITION, Shape, State, restore
 from rnnlm.config import ModelConfig, TrainConfig
+from rnnlm.engines import online
+from rnnlm.engines.exact import Exact
 from rnnlm.trainer import Diverged, Trainer
 from tests.reference.online import Online
 from tests.small_models import small_model, small_text
@@ -17,7 +18,7 @@ from tests.small_models import small_model, small_text
 
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch):
-    monkeypatch.setattr(trainer_module, "CHUNK", 50)
+    monkeypatch.setattr(online, "CHUNK", 50)
 
 
 def make_trainer(lm=None, n_train=230, n_valid=90, config=None, oov=False, **callbacks):
@@ -112,7 +113,7 @@ def test_in_compatible_mode_the_end_of_the_file_counts_as_a_word():
 @pytest.mark.parametrize("compatible", [False, True])
 def test_the_exact_kernel_is_for_compatible_runs_in_float64(dtype, compatible):
     trainer = make_trainer(small_model(dtype=dtype), config=TrainConfig(compatible=compatible))
-    assert trainer.exact == (compatible and dtype == "float64")
+    assert isinstance(trainer.engine, Exact) == (compatible and dtype == "float64")
 
 
 def test_a_text_that_repeats_itself_is_learnt():
@@ -186,13 +187,14 @@ def test_of_a_large_network_on_chunk_is_called_more_often_and_nothing_else_chang
     config = TrainConfig(max_epochs=2, bptt_block=5, compatible=compatible)
     whole = make_trainer(config=config)
     fit(whole)
-    monkeypatch.setattr(trainer_module, "_MOST_WORK", 2000.0)  # H = 5, C = 4: some 235 multiplications a word
+    monkeypatch.setattr(online, "_MOST_WORK", 2000.0)  # H = 5, C = 4: some 235 multiplications a word
     positions = []
     trainer = make_trainer(config=config, on_chunk=lambda t: positions.append(t.progress.position))
     fit(trainer)
     step = 1 if compatible else 5  # 0.4b's order of operations is slower
     assert positions == [*range(0, 230 + step, step)] * 2
-    for name, mine, theirs in zip(State._fields, trainer.state, whole.state, strict=True):
+    states = (trainer.engine.arrays, whole.engine.arrays)
+    for name, mine, theirs in zip(State._fields, *states, strict=True):
         np.testing.assert_array_equal(mine, theirs, err_msg=name)
     assert_same_weights(weights_of(trainer.model), weights_of(whole.model))
 
@@ -212,7 +214,8 @@ class Piece:
         if saved:
             lm.weights.assign(saved["weights"])
             lm.start_hidden, lm.history = saved["start_hidden"], saved["history"]
-            self.trainer.state, self.trainer.progress = State(*saved["state"]), saved["progress"]
+            self.trainer.engine.restore(saved["state"])
+            self.trainer.progress = saved["progress"]
 
     def keep(self):
         self.best = self.trainer.model.weights.copy()
@@ -225,7 +228,7 @@ class Piece:
             "best": self.best,
             "start_hidden": model.start_hidden.copy(),
             "history": copy.deepcopy(model.history),
-            "state": [array.copy() for array in self.trainer.state],
+            "state": {name: array.copy() for name, array in self.trainer.engine.state().items()},
             "progress": replace(self.trainer.progress),
         }
 
@@ -342,7 +345,8 @@ def test_validation_does_not_touch_what_learning_needs():
     one.validate()
     for trainer in (one, two):
         trainer.learn(trainer.train[100:])
-    for a, b in zip((*one.model.weights, *one.state), (*two.model.weights, *two.state), strict=True):
+    arrays = [(*trainer.model.weights, *trainer.engine.arrays) for trainer in (one, two)]
+    for a, b in zip(*arrays, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -355,7 +359,7 @@ def test_state_of_a_machine_with_wider_vectors_is_taken_over():
     for name in ("hidden", "error", "previous"):  # the same rows, padded to 32
         saved[name] = np.zeros((*saved[name].shape[:-1], 32), np.float32)
         saved[name][..., :5] = rng.normal(size=saved[name][..., :5].shape)
-    state.restore(saved, 5, 6)
+    restore(state, saved, shape)
     for name in ("hidden", "error", "previous"):
         array = getattr(state, name)
         assert (array[..., :5] == saved[name][..., :5]).all()
@@ -379,12 +383,12 @@ def test_state_that_kernels_could_not_follow_is_refused(name, where, value):
     shape = Shape.of(ModelConfig(hidden=5, classes=2), np.array([0, 2, 6]), bptt=0, block=3)
     state = State.create(shape, np.float32)
     saved = {key: np.array(array) for key, array in state._asdict().items()}
-    state.restore(saved, 5, 6)
+    restore(state, saved, shape)
     saved[name][where] = value
     with pytest.raises(ValueError, match=r"counters are|words from|NaN"):
-        state.restore(saved, 5, 6)
+        restore(state, saved, shape)
     with pytest.raises(ValueError, match=f"{name} is missing"):
-        state.restore({key: array for key, array in saved.items() if key != name}, 5, 6)
+        restore(state, {key: array for key, array in saved.items() if key != name}, shape)
 
 
 def test_an_entropy_whose_perplexity_is_no_number_is_divergence():
