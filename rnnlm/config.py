@@ -62,8 +62,8 @@ class ModelConfig(Record):
 
     hidden: int = setting(100, "Hidden units.", low=1, allowed="at least 1 unit is needed", metavar="H")
     cell: str = setting(
-        "elman", "What comes back at the next word: elman: the hidden units; jordan: the probabilities of all words, for "
-        "small vocabularies (without classes, `compression`, `direct`, `compatible`).",
+        "elman", "What comes back at the next word: elman: the hidden units; jordan: the probabilities of all words, "
+        "for small vocabularies (without classes, `compression`, `direct`, `compatible`).",
         choices=tuple(CELLS),
     )  # fmt: skip
     activation: str = setting("logistic", "Of the hidden units.", choices=ACTIVATIONS)
