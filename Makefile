@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-avx2 test-slow test-plain coverage test-robustness lint bench findings install clean-cache clean
+.PHONY: demo test test-avx2 test-slow test-plain coverage test-robustness first-use lint bench findings install clean-cache clean
 
 install: $(VENV)/.installed
 
@@ -44,6 +44,10 @@ coverage: install
 test-robustness: install
 	PYTHONPATH=. $(BIN)/python tests/robustness/mutate.py
 	PYTHONPATH=. $(BIN)/python tests/robustness/kill.py
+
+# the lists of what commands compile at their first use (corpora/compute/ahead.py)
+first-use: install
+	$(BIN)/python -m tests.first_use
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,24 +1,27 @@
 """The first time on a machine: what a command is going to need is compiled by a second process meanwhile.
 
-A package lists in ``first_use.txt`` what its commands need, in groups: ``make first-use`` writes these lists, and a test
-compares them with what is needed.  What stands in no list is compiled when it is called.  A command says which groups it
-expects; with the first kernel that has to be compiled a process is started which compiles the others, the largest
-first, and this one takes those that are left.
+A package lists in ``first_use.txt`` what its commands need, in groups: ``make first-use`` writes these lists, and a
+test compares them with what is needed.  What stands in no list is compiled when it is called.  A command says which
+groups it expects; with the first kernel that has to be compiled, a process is started that compiles the others, the
+largest first, and this one takes those that are left.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from corpora.compute.processors import available
+
+if TYPE_CHECKING:
+    import subprocess
 
 _expected: list[str] = []
 _helper: subprocess.Popen | None = None
@@ -35,6 +38,8 @@ def start() -> None:
     """Start a process that compiles what is expected, unless there is one, or no processor for it."""
     global _helper
     if _helper is None and _expected and not _is_helper and available() > 1:
+        import subprocess
+
         code = "from corpora.compute import ahead; ahead.main()"
         with suppress(OSError):
             _helper = subprocess.Popen(
@@ -47,14 +52,13 @@ def start() -> None:
 def compile_another() -> bool:
     """Compile one thing that is expected and that no other process is compiling; False if there is none."""
     from corpora.compute import code_cache, compiler
-    from corpora.compute.kernels import Kernel
 
     for line in _lines(tuple(_expected)):
         if line in _done:
             continue
         module, name, words = line
         kernel, key = getattr(import_module(module), name, None), ast.literal_eval(words)
-        if not isinstance(kernel, Kernel) or code_cache.load(kernel, key) is not None:
+        if kernel is None or code_cache.load(kernel, key) is not None:
             _done.add(line)
             continue
         with code_cache.claimed(kernel, key) as is_free:
