@@ -48,6 +48,7 @@ test-robustness: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/english.py
 
 bench: install
 	$(BIN)/python bench/run.py
