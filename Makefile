@@ -52,6 +52,7 @@ first-use: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/english.py
 
 bench: install
 	$(BIN)/python bench/run.py

@@ -47,7 +47,7 @@ def corpora() -> None:
     type=click.Choice(["word2vec", "srilm"]),
     default="word2vec",
     show_default=True,
-    help="One word a line, with its count or without.",
+    help="One word per line, with its count or without.",
 )
 @options.tokenizer_options
 @options.threads_option
@@ -265,7 +265,7 @@ class _GrammarCommand(click.Command):
 def grammar(context, name, list_them, n, seed, continuations, entropy, output, force, **settings):
     """Generate a text by a grammar: reber, embedded-reber, elman1990, elman1993, temporal-order, adding.
 
-    One sentence a line.  With --continuations each line is a JSON object: "words"; "continuations",
+    One sentence per line.  With --continuations each line is a JSON object: "words"; "continuations",
     for every position, the end included, the list of words that may stand there (</s> is the end);
     and "probabilities", those of these words, or null where a grammar has none.
 

@@ -27,7 +27,7 @@ N_COUNTERS = 5
 
 
 class Weights(NamedTuple):
-    """The parameters as the kernels want them: padded and aligned, one row a word, class or unit."""
+    """The parameters as the kernels want them: padded and aligned, one row per word, class or unit."""
 
     U: np.ndarray  # (V, H) input
     W: np.ndarray  # (S, H) recurrent: a row for each element of the state

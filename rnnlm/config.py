@@ -66,7 +66,7 @@ class ModelConfig(Record):
         "for small vocabularies (without classes, `compression`, `direct`, `compatible`).",
         choices=tuple(CELLS),
     )  # fmt: skip
-    activation: str = setting("logistic", "Of the hidden units.", choices=ACTIVATIONS)
+    activation: str = setting("logistic", "Function of the hidden units.", choices=ACTIVATIONS)
     classes: int = setting(
         100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan: 1]",
         low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",

@@ -30,7 +30,7 @@ for _a in range(MAX_DIRECT_ORDER):
 
 @kernel
 def feature_runs(history, order, group, n, size, starts, lengths):
-    """Where the weights of each order's feature lie: ``lengths[a]`` of them from ``starts[a]``, one a row of the group.
+    """Where each order's feature has its weights: ``lengths[a]`` of them from ``starts[a]``, one per row of the group.
 
     history (20,) int32: the last words, newest first, -1 for one outside the vocabulary, beyond which no
     feature reaches.  ``group`` 0 for the classes, class + 1 for the words of a class; n rows; ``size`` weights.

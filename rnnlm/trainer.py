@@ -15,7 +15,7 @@ from rnnlm.config import TrainConfig
 from rnnlm.engines import Engine, engine_of
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
-_NO_PERPLEXITY = 1024  # bits a word whose perplexity is no number any more
+_NO_PERPLEXITY = 1024  # bits per word whose perplexity is no number any more
 LOG2_E = math.log2(math.e)
 
 
@@ -25,7 +25,7 @@ class Diverged(CorpusError):
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training text.  Entropies in bits a word; alpha is the rate that the epoch used."""
+    """One pass over the training text.  Entropies in bits per word; alpha is the rate that the epoch used."""
 
     epoch: int
     alpha: float
@@ -111,7 +111,7 @@ class Trainer:
 
     @property
     def train_entropy(self) -> float:
-        """Bits a word of the epoch so far.  0.4b counts the end of the file as a word, once an epoch."""
+        """Bits per word of the epoch so far.  0.4b counts the end of the file as a word, once an epoch."""
         done = self.progress.position == self.train.size
         n = self.progress.position + done if self.config.compatible else self.progress.scored
         return -self.progress.log_prob * LOG2_E / max(1, n)

@@ -18,7 +18,7 @@ __all__ = ["load"]
 def load(path: str | os.PathLike, *, limit: int | None = None, dtype: str | None = None) -> WordVectors:
     """The vectors in a file: native, of word2vec (text or binary) or of GloVe, plain or compressed.
 
-    ``limit``: the first so many words only.  ``dtype``: "float32" or "float64"; by default as the file has them.
+    ``limit``: only the first ``limit`` words.  ``dtype``: "float32" or "float64"; by default as the file has them.
     Raises CorpusError or FormatError (``corpora.errors``) for any other file.
     """
     from w2v import io  # NumPy is loaded with the first file

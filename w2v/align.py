@@ -42,7 +42,7 @@ def align(
     """Rotate the vectors of ``b`` so that the words that both have lie nearest to those of ``a``.
 
     ``center``: the mean of these words is subtracted, in each space, from vectors of length 1 before all else.
-    ``min_count``: only words with such counts in both.  ``restrict``: only among the first so many words of both.
+    ``min_count``: only words with such counts in both.  ``restrict``: only among that many first words of both.
     Words whose vector is zero are left out.
     Raises CorpusError for different numbers of dimensions, no word in common, and counts that are not known.
     """

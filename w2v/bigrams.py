@@ -122,7 +122,7 @@ def fill_table(keys, values, table, shift):
 
 @exact_kernel
 def join_pairs(ids, start, end, written, codes, ranks, n_connectors, table, shift, counts):
-    """Put one word in the place of each pair in the table, greedily from left to right, in ids[start:end].
+    """Put one word in place of each pair in the table, greedily from left to right, in ids[start:end].
 
     start is the beginning of a line, and ids[end - 1] the end of one, or the text's.  A joined word begins no
     other pair, and no pair crosses a line end.  table: values are the ids of joined words.

@@ -26,7 +26,7 @@ METHODS = ("spherical", "word2vec")
 ITERATIONS = {"spherical": 20, "word2vec": 10}
 _PRODUCT = 1 << 22  # elements of the matrix of a block's products with all centroids
 _LONGEST_BLOCK = 1 << 14  # rows
-_SEEDS_DRAWN_FROM = 32_768  # words, or so many for each class:
+_SEEDS_DRAWN_FROM = 32_768  # words, or this many for each class:
 _SEEDS_FOR_EACH = 16
 _SAME = 1e-6  # 1 - cosine of vectors that only rounding tells apart
 _NO_CENTROID = -10.0  # word2vec.c: a word whose products are all below belongs to class 0
@@ -64,7 +64,7 @@ def cluster(
 ) -> Clusters:
     """Put vectors (V, d) into k classes.
 
-    ``iterations``: at most so many (spherical), or exactly so many (word2vec); None: 20 or 10.
+    ``iterations``: the most there may be (spherical), or their number (word2vec); None: 20 or 10.
     ``progress`` is called with numbers of words, V in each iteration.
     The vectors are read in blocks and never copied as a whole.
     Raises ValueError where k is not between 1 and V.

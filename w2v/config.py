@@ -24,7 +24,7 @@ SCORES = tuple(DEFAULT_THRESHOLDS)
 class TrainConfig(Record):
     """Settings of word2vec (Mikolov et al. 2013a, b), with the names and defaults of word2vec.c.
 
-    ``negative`` drawn words an example, 0: none; ``hs``: hierarchical softmax, also beside them.
+    ``negative`` drawn words per example, 0: none; ``hs``: hierarchical softmax, also beside them.
     ``sample``: the share above which words are subsampled, 0: none are.  ``ns_exponent``: of the counts, for drawing.
     ``negatives``: "exact", fresh ones for every example; "shared" by the examples of a chunk (docs/equations.md).
     ``cbow_update`` "original": the whole error goes to every context word; "corrected": divided by their number.
@@ -82,7 +82,7 @@ class TrainConfig(Record):
 
     @property
     def mean_contexts(self) -> int:
-        """Of a word in the middle of a long sentence: 1 to ``window`` to each side, or always ``window``."""
+        """For a word in the middle of a long sentence: 1 to ``window`` to each side, or always ``window``."""
         return 2 * self.window if self.fixed_window else self.window + 1
 
 
@@ -105,7 +105,7 @@ class PhraseConfig(Record):
         low=1,
         metavar="N",
     )
-    min_count: int = setting(5, "Of the pair and of its words.", low=1, metavar="N")
+    min_count: int = setting(5, "Least count of the pair and of its words.", low=1, metavar="N")
     score: str = setting(
         "word2phrase",
         "(count(a b) - min-count) / count(a) / count(b) * words, or normalised mutual information.",
@@ -131,6 +131,6 @@ class PhraseConfig(Record):
             require(not self.connectors, "`compatible`: word2phrase has no `connectors`")
 
     def threshold(self, number: int) -> float:
-        """Of pass ``number``, from 0 on."""
+        """The threshold of pass ``number``, from 0 on."""
         values = self.thresholds or (DEFAULT_THRESHOLDS[self.score],)
         return values[min(number, len(values) - 1)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CASES = ("upper", "keep")
 RESTRICT = 30_000  # what the authors of compute-accuracy use
-# the scores of so many questions and words are held at once: 4 MB for float32, and twice that for what they are made of
+# questions and words whose scores are held at once: 4 MB for float32, and twice that for what they are made of
 _QUESTIONS, _WORDS = 512, 2048
 
 
@@ -61,7 +61,7 @@ def accuracy(
 ) -> Accuracy:
     """Solve analogies, with the figures of ``compute-accuracy`` (docs/compatibility.md).
 
-    ``restrict``: questions and answers are among the first so many words, None: all.  ``case`` "upper": ASCII letters
+    ``restrict``: questions and answers are among that many first words, None: all.  ``case`` "upper": ASCII letters
     are upper-cased, and of words that become equal the first counts; "keep": words are compared as they are.
     Questions with a word that is not there are left out; CorpusError where all are.
     ``progress`` is called with numbers of questions, of all in the end.

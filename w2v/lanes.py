@@ -6,7 +6,7 @@ matrix, and at the end the copies are brought together.  Lanes are dealt out to 
 matrices, each to one thread, which takes the lanes in their order: neither changes a sum.  Threads that have nothing
 left to learn sample the shards of the next round.
 
-Of a row that c lanes have changed, the changes are added, each times a share between 1, as for rare words, whose
+Where c lanes have changed a row, the changes are added, each times a share between 1, as for rare words, whose
 changes are small and have nothing to do with each other, and 1 / c, as for rows that are changed so often that each
 lane has gone the whole way by itself (``copies.share_of``).
 """
@@ -72,7 +72,7 @@ class _Merger:
             self._n_rows = collect(*list_of, self._slots, self._n_rows, *self._lists)
 
     def merge(self, rate: float, part: int, n_parts: int) -> None:
-        """One of so many parts of what was collected."""
+        """One of ``n_parts`` parts of what was collected."""
         start, stop = self._n_rows * part // n_parts, self._n_rows * (part + 1) // n_parts
         merge(self._matrix, start, stop, self._slots, *self._lists, rate)
 

@@ -12,7 +12,7 @@ from corpora.files.mapping import mapping_of
 from corpora.text.vocab import WordList
 
 DTYPES = ("float32", "float64")
-_FEW = 16  # words are searched for in the list so many times, then a table of all words is made
+_FEW = 16  # words are searched for in the list that many times, then a table of all words is made
 _BLOCK = 1 << 16  # numbers that are squared at once: they stay in the second cache level
 
 
@@ -67,7 +67,7 @@ class WordVectors:
 
     @property
     def bytes_in_memory(self) -> int:
-        """Of the vectors and the state, unless they are mapped from a file."""
+        """What the vectors and the state take, unless they are mapped from a file."""
         arrays = (self.vectors, *self.state.values())
         return sum(array.nbytes for array in arrays if mapping_of(array) is None)
 

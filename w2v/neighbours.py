@@ -36,7 +36,7 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k words nearest to each query (n, d): ids (n, k) int64 and cosines (n, k) float64, the best first.
 
-    Of equal ones the more frequent comes first.  ``restrict``: only the first so many words are looked at.
+    Among equal ones the more frequent comes first.  ``restrict``: how many words are looked at, the first ones.
     ``exclude``: for each query, ids that are no answer.  Vectors of zeros have no direction: as queries they have no
     answers, as words they are none.  Where answers are lacking, the id is -1 and the cosine NaN.
     """
@@ -125,7 +125,7 @@ def _candidates(vectors, directions, score: Score, k: int, stop: int, left_out: 
 
 
 def _best(vectors, directions: np.ndarray, score: Score, k: int, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of candidates (c,), ascending, the k best for a query, directions (g, d), and their scores, in float64."""
+    """Among candidates (c,), ascending, the k best for a query, directions (g, d), and their scores, in float64."""
     scores = np.empty(ids.size)
     for start in range(0, ids.size, _CANDIDATES):
         rows = unit(vectors.vectors[ids[start : start + _CANDIDATES]])

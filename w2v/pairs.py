@@ -101,7 +101,7 @@ def _score_column(path: str, number: int, first: list[bytes], column: str | int 
 
 
 def _is_number(field: bytes) -> bool:
-    """Whether this is what Python takes as a number, be it infinite or NaN."""
+    """Whether this is what Python takes as a number, also if it is infinite or NaN."""
     try:
         float(field)
     except ValueError:

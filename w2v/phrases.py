@@ -217,7 +217,7 @@ def write_phrases(
     """Write texts (files, patterns, directories, ``-``) to ``output`` with their phrases joined.
 
     ``bigrams_file``: the phrases of all passes as TSV with the columns of HEADER, by descending score; a phrase is
-    listed if its score is above the threshold, be it that another one always took a word of it.
+    listed if its score is above the threshold, even if another one always took a word of it.
     ``threads``, ``tmp``: for encoding.  ``say`` gets notes; ``progress(what, total)`` gives a function of steps done.
     Raises CorpusError for input that cannot be used.
     """

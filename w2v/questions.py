@@ -1,4 +1,4 @@
-"""Files of analogy questions, as word2vec's ``questions-words.txt``: sections, and four words a line."""
+"""Files of analogy questions, as word2vec's ``questions-words.txt``: sections, and four words per line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Section:
 
     @property
     def is_syntactic(self) -> bool:
-        """Of grammar, by its name, as the sections of word2vec's file are called; the others ask for meaning."""
+        """Whether it asks about grammar, by its name, as in word2vec's file; the others ask about meaning."""
         return self.name.startswith(b"gram")
 
 

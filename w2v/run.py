@@ -192,7 +192,7 @@ class Run:
 
     @property
     def _share(self) -> float:
-        """Of the words of all epochs, done."""
+        """The share of the words of all epochs that is done."""
         total = self.config.iterations * self.trainer.total_words
         return self.trainer.progress.words / total if total else 1.0
 

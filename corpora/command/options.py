@@ -61,7 +61,7 @@ def run(group: click.Group, argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _own_lines_only() -> Iterator[None]:
-    """What overflows is told by the commands themselves, in a line of theirs: NumPy's warnings are not for readers.
+    """The commands themselves report what overflows, in a line of their own: NumPy's warnings are not for readers.
 
     Python's own options for warnings (``python -W error``, PYTHONWARNINGS) bring them back.
     """
@@ -229,7 +229,7 @@ vocab_options = apply(
 )
 
 seed_option = click.option(
-    "--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, metavar="N", help="Of the random numbers."
+    "--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, metavar="N", help="Random seed."
 )
 
 

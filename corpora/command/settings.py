@@ -14,7 +14,7 @@ from corpora.settings import Setting, as_option, settings_of, spelled
 def setting_option(config: type, name: str, **changed: Any) -> Callable:
     """The option of a setting, with its spelling, type, default and help.
 
-    ``changed``: what ``click.option`` gets in the place of that, where the command allows less, or has a default of its
+    ``changed``: what ``click.option`` gets instead of that, where the command allows less, or has a default of its
     own.  A default of 0 is not shown: the help says what 0 means.
     """
     setting = settings_of(config)[name]

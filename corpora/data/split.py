@@ -41,10 +41,10 @@ def split(
 ) -> dict[str, PartSize]:
     """Write every line of the texts, unchanged, to one of ``outputs`` in the order of the texts.
 
-    ``shares``: those of "valid" and "test"; the rest is "train".  Of every ``1 / smallest share`` units
+    ``shares``: those of "valid" and "test"; the rest is "train".  From every ``1 / smallest share`` units
     on end each part gets its exact share, at places drawn from ``seed``: so the parts are spread
     evenly, their sizes are right to one unit, and the same seed gives the same parts anywhere.
-    ``progress(n)`` is told of n more bytes.  Raises CorpusError where a part would be empty.
+    ``progress(n)`` is called for n more bytes.  Raises CorpusError where a part would be empty.
     """
     if by not in UNITS:
         raise ValueError(f"split by {by}: one of {', '.join(UNITS)}")

@@ -1,4 +1,4 @@
-"""What is printed of a text that was scored: a summary, a line a sentence, or a line a word.
+"""What is printed of a text that was scored: a summary, one line per sentence, or one per word.
 
 Formats: ``text`` to read; ``srilm``, the layouts of SRILM's ``ngram -ppl -debug 0, 1, 2``; ``tsv``
 with a header line; ``json``, an object for the summary and JSON lines for the others.
@@ -174,7 +174,7 @@ class _Sentences(Report):
             self.sink.write((b" " if start else b"") + b" ".join(words))
 
     def bounds(self, block: Block) -> list[tuple[int, int, int]]:
-        """Of each sentence: its start, the end of its words, and its end with ``</s>``."""
+        """For each sentence: its start, the end of its words, and its end with ``</s>``."""
         starts = block.starts
         stops = np.append(starts[1:], len(block))
         word_stops = stops - (block.ids[stops - 1] == 0)
@@ -240,7 +240,7 @@ def _notes(block: Block, part: slice) -> list[bytes]:
 
 
 class TextSentences(_Sentences):
-    """A line a sentence with its text, then the summary."""
+    """One line per sentence with its text, then the summary."""
 
     def __init__(self, sink, vocab, summary):
         super().__init__(sink, vocab, summary)
@@ -319,7 +319,7 @@ def _orders(order: np.ndarray | None) -> dict[str, np.ndarray]:
 
 
 class TextWords(Report):
-    """A line a word, a blank one after each sentence, then the summary."""
+    """One line per word, a blank one after each sentence, then the summary."""
 
     def __init__(self, sink, vocab, summary):
         super().__init__(sink, vocab, summary)

@@ -1,6 +1,6 @@
 """The table that is joined with reading times: surprisal and entropy of every word, under one or several models.
 
-One row a token of the text, in its order; columns, in this order:
+One row per token of the text, in its order; columns, in this order:
 
 ======================  ==========================================================================
 ``sentence``            1, 2, ...: the line of the text

@@ -16,7 +16,7 @@ def finisher(path: str) -> Callable[[bytes | memoryview], bytes | memoryview]:
 
 
 def in_order(pool: ThreadPoolExecutor, ahead: int, work: Callable, tasks: Iterable[tuple]) -> Iterator:
-    """The results of ``work(*task)`` in the order of the tasks, of which so many are begun ``ahead``."""
+    """Yield ``work(*task)`` in task order, keeping up to ``ahead`` tasks in flight."""
     waiting: deque = deque()
     try:
         for task in tasks:

@@ -92,7 +92,7 @@ def replace_file(path: str, mode: str = "wb", like: str | None = None) -> Iterat
 
 
 def open_log(path: str) -> BinaryIO:
-    """A file to write lines to that can be read at once, emptied; unbuffered, so that a full disk is told at once.
+    """A file to write lines to that can be read at once, emptied; unbuffered, so that a full disk shows at once.
 
     CorpusError where it cannot be written, or another process is writing it.
     """
@@ -122,7 +122,7 @@ def to_bytes(text: str) -> bytes:
 
 
 def write_npy(file: BinaryIO, array: np.ndarray) -> None:
-    """Write an array as NumPy's ``.npy``; unlike ``np.save`` also into a pipe, and a full disk is told as such."""
+    """Write an array as NumPy's ``.npy``; unlike ``np.save`` also into a pipe, and a full disk is reported as such."""
     from numpy.lib import format
 
     format.write_array_header_1_0(file, format.header_data_from_array_1_0(array))

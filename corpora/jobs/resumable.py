@@ -54,7 +54,7 @@ class Claim:
     def begins(self, paths: Iterable[str]) -> None:
         """Write down which of these are this run's own: those that are not there yet, or were begun by a killed run.
 
-        CorpusError is not raised: a disk that is full is told of when something is lost by it.
+        CorpusError is not raised: a full disk is reported when something is lost by it.
         """
         paths = [os.path.realpath(path) for path in paths if keeps_state(path)]
         self._ours = sorted(self.begun.union(path for path in paths if not os.path.exists(path)))

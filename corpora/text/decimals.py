@@ -1,4 +1,4 @@
-"""Columns of decimal numbers, one a line: read and written by whole arrays.
+"""Columns of decimal numbers, one per line: read and written by whole arrays.
 
 ``format_decimals`` gives the bytes of C's ``printf("%.4f\\n")``; ``parse_decimals`` takes these at
 full speed, and anything else that C's ``scanf("%lf")`` would take more slowly.

@@ -84,6 +84,6 @@ class LinePieces:
         self.position, self.number = self._before
 
     def move(self, position: int, lines: int) -> None:
-        """Say what was taken of the buffer: up to a position, which is so many lines further."""
+        """Say what was taken of the buffer: up to a position, and how many lines that is."""
         self.position = position
         self.number += lines

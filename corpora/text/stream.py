@@ -50,7 +50,7 @@ class TokenStream:
     """An encoded text.
 
     ids (n_tokens,) int32, in memory or mapped from a file, 0: ``</s>``, -1: not in the vocabulary.
-    n_oov counts the words that are not in the vocabulary, be they -1 or ``<unk>`` in ids.
+    n_oov counts the words that are not in the vocabulary, whether they are -1 or ``<unk>`` in ids.
     text_bytes is the size of the text, decompressed.  ``close`` (or leaving the context) gives the
     ids back; their file is gone by then, whatever happens to the process.
     """
@@ -176,7 +176,7 @@ def expected_tokens(files: Sequence[str], tokenizer: Tokenizer) -> tuple[int, in
 
 
 def default_threads(size: int | None, tokenizer: Tokenizer) -> int:
-    """How many threads are worth their while for a text of so many bytes, None where that is not known."""
+    """How many threads are worth their while for a text of ``size`` bytes, None where that is not known."""
     if size is not None and size < min(_WORTH_THREADS, tokenizer.worth_processes):
         return 1
     return min(available(), 8)  # reading and merging are one thread's work: more do not help

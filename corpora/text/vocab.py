@@ -158,7 +158,7 @@ class Vocab:
         return self.words.find(UNK)
 
     def with_unk(self, ids: np.ndarray) -> np.ndarray:
-        """ids (n,) int32, with that of ``<unk>``, if there is one, in the place of -1."""
+        """ids (n,) int32, with that of ``<unk>``, if there is one, in place of -1."""
         return ids if self.unk_id < 0 else np.where(ids < 0, np.int32(self.unk_id), ids)
 
     @cached_property
@@ -171,7 +171,7 @@ class Vocab:
         return Vocab(self.words, counts)
 
     def write(self, file: BinaryIO, form: str = "word2vec") -> None:
-        """Write one word a line, with its count (word2vec's form) or alone (SRILM's)."""
+        """Write one word per line, with its count (word2vec's form) or alone (SRILM's)."""
         if form not in FORMS:
             raise ValueError(f"vocabulary form {form}: one of {', '.join(FORMS)}")
         if form == "srilm":

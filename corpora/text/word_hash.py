@@ -154,7 +154,7 @@ class WordHash:
         return int(found[0]) if found.size else -1
 
     def _reserve(self, n_words: int, n_bytes: int) -> None:
-        """Make room for so many more words and bytes of long words."""
+        """Make room for more words, and for more bytes of long words."""
         needed = int(self._state[ENTRIES]) + n_words
         if needed > self._records.shape[0]:
             if needed > MAX_TYPES:

@@ -26,7 +26,7 @@ cache_options = options.apply(
         "--cache-decay", type=ABOVE_0, metavar="X",
         help="Words in the cache count less the longer ago they were: exp(-X) for each word since.",
     ),
-    click.option("--cache-weight", type=Number(0, 1), metavar="X", help="Of the cache.  [default: 0.1]"),
+    click.option("--cache-weight", type=Number(0, 1), metavar="X", help="Weight of the cache.  [default: 0.1]"),
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ class MixOptions(NamedTuple):
 
     @classmethod
     def of(cls, context: click.Context, n_models: int, *, weights, log_linear, cache, cache_decay, cache_weight):
-        """The options of a command for so many models; a usage error where they do not fit."""
+        """The options of a command for ``n_models`` models; a usage error where they do not fit."""
         if cache_weight is not None and cache is None and cache_decay is None:
             raise click.UsageError("--cache-weight: without --cache or --cache-decay there is no cache", context)
         kind = "log-linear" if log_linear else "linear"

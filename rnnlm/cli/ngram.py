@@ -72,7 +72,7 @@ class CommandWithSubcommands(click.Command):
 order_option = settings_options(NgramConfig, "order")
 memory_option = click.option(
     "--memory", type=Size(), metavar="SIZE",
-    help="Use files in --tmp for what would take more than so many bytes (300M, 2G).  [default: what is needed]",
+    help="Use files in --tmp for what would take more bytes than this (300M, 2G).  [default: what is needed]",
 )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def count(context, inputs, output, order, merge, tokenizer, lower, memory, threa
 @settings_options(Options, "discount", "delta")
 @click.option(
     "--gt-max", type=PerOrder(10_000), default="1,7", show_default=True, metavar="LIST",
-    help="Of good-turing: the highest count that is discounted, for the orders 1, 2 and so on.",
+    help="For good-turing: the highest count that is discounted, for the orders 1, 2 and so on.",
 )  # fmt: skip
 @click.option("--discounts", is_flag=True, help="Print counts of counts and discounts.")
 @settings_options(NgramConfig, "unk")

@@ -55,7 +55,7 @@ class Finite(click.types.FloatParamType):
 )  # fmt: skip
 @click.option(
     "--weight", type=Number(0, 1), metavar="X",
-    help="Of the model's score, beside the list's own language score.  [default: 0.5; 1 if the list has none]",
+    help="Weight of the model's score, beside the list's own language score.  [default: 0.5; 1 if the list has none]",
 )  # fmt: skip
 @oov_option("unk for a model that has <unk>, else floor")
 @floor_option
@@ -84,9 +84,9 @@ class Finite(click.types.FloatParamType):
 def rescore(context, paths, lists, **o) -> None:
     """Score the hypotheses of a recogniser with a model and rank them anew.
 
-    LIST has one hypothesis a line: `utterance words`; or a table with names of columns on its first line, `utterance`,
-    `acoustic`, `language` and `words`; or SRILM's `acoustic lm n_words words`, a file an utterance.  Scores are log10.
-    The total is
+    LIST has one hypothesis per line: `utterance words`; or a table with names of columns on its first line,
+    `utterance`, `acoustic`, `language` and `words`; or SRILM's `acoustic lm n_words words`, one file per utterance.
+    Scores are log10.  The total is
 
     \b
       acoustic + word-penalty * words

@@ -143,7 +143,7 @@ def _compare(models, stream, name: str, report: str, form: str, oov: str, floor:
 @options.scoring_threads_option
 @options.tmp_option
 def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer, lower, threads, tmp) -> None:
-    """One row a word: surprisal, entropy before the word, and its reduction, in bits, under every model.
+    """One row per word: surprisal, entropy before the word, and its reduction, in bits, under every model.
 
     Without TEXT standard input is read.  docs/formats.md says what the columns are.
 

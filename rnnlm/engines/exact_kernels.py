@@ -1,7 +1,7 @@
 """The learning of rnnlm.cells.elman once more, every floating-point operation in rnnlm 0.4b's own order.
 
 Training is chaotic: a difference in the last bit grows to the third printed digit within two passes over
-40,000 words, in 0.4b itself when a compiler reorders its sums.  Whoever wants its training logs to the digit
+40,000 words, in 0.4b itself when a compiler reorders its sums.  Anyone who wants its training logs to the digit
 (``--compatible --dtype float64``) gets these plain loops: no fused multiply-add, no vectors across a sum, exp
 from the C library.  Legend as there; the order of every sum is the comment's business.
 """

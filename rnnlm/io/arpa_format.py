@@ -145,7 +145,7 @@ def write_number(bits, at):
 def make_slots(words_at, word_starts, slots):
     """slots (n, 2) uint64, overwritten: the words from an address on, each in 16 bytes, which one cache line has.
 
-    The highest byte is the length.  Of words that are longer than 15 bytes: the address, and the length.
+    The highest byte is the length.  A word longer than 15 bytes has its address and its length.
     word_starts (n + 1,) int64: where they begin; they have SLACK bytes behind them.
     """
     for i in range(_U(slots.shape[0])):

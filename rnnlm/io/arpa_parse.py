@@ -70,7 +70,7 @@ class Lines(NamedTuple):
     """Where the n-grams of one order are written, a row for each; ``capacity`` rows.
 
     ids (capacity, n) uint32; log10_probs, backoffs (capacity,) float32 (the backoffs not in the highest order).
-    Unigrams have words in the place of ids: ``blob``, which has room for the piece behind those before, and where each
+    Unigrams have words instead of ids: ``blob``, which has room for the piece behind those before, and where each
     ends, blob_ends (capacity,) int64.
     """
 
@@ -140,7 +140,7 @@ def _write_ids(found, internal, n, order, row, ids):
 
 @exact_kernel
 def parse_lines(address, ends, n_ends, order, highest, lookup, internal, out, state):
-    """Parse n-grams of one order from state[POSITION], where a line begins, to the piece's end or a line that is none.
+    """Parse n-grams of one order from state[POSITION], where a line begins, to the piece's end or a bad line.
 
     ends (n_ends,): the piece's separators.  lookup: ``WordHash.lookup``; internal: the internal id of
     each of its words, NONE for one that is not allowed.  out (``Lines``): overwritten from row state[ROWS] on, the

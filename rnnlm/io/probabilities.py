@@ -30,7 +30,7 @@ from corpora.text.vocab import EOS, UNK, Vocab
 if TYPE_CHECKING:
     from rnnlm.mixtures.playback import PlayedBack
 
-_LOWEST = -1e30  # of a probability that is not 0: sums of so many stay finite
+_LOWEST = -1e30  # of a probability that is not 0: sums of many stay finite
 _ROUNDING = 1e-6  # log10 probabilities this little above 0 are 0
 _TSV_HEADER = b"sentence\tposition\tword\toov\tlog10_prob"
 _SRILM = re.compile(rb"^\tp\( (\S+) \| .*\) \t= (.*?)(\S+) \[ (\S+) \]$")
@@ -54,7 +54,7 @@ def recognises(prefix: bytes) -> bool:
 
 
 def read(source: Source, dtype: str | None = None) -> PlayedBack:
-    """The probabilities in a file.  FormatError with the line for what is none."""
+    """The probabilities in a file.  FormatError with the line for anything else."""
     from rnnlm.mixtures.playback import PlayedBack
 
     layout = LAYOUTS[_layout_of(source)]

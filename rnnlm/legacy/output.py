@@ -35,7 +35,7 @@ def echo(options: Options) -> None:
 
 
 def perplexity(log10_prob: float, n: int) -> float:
-    """Of n words; NaN where there are none, infinity where a word is impossible or the number too large."""
+    """The perplexity of n words; NaN if n is 0, infinity where a word is impossible or the number too large."""
     if n == 0:
         return math.nan
     try:

@@ -38,7 +38,7 @@ class CacheLM(LanguageModel):
     tokenizer = ANY_TOKENIZER
 
     def __init__(self, vocab: Vocab, size: int | None = None, decay: float | None = None):
-        """CorpusError for a size or a rate that is none."""
+        """CorpusError for a size or a rate that cannot be one."""
         self.vocab, self.size, self.decay = vocab, size, decay
         if size is None and decay is None:
             raise CorpusError("a cache needs a size, a decay, or both")

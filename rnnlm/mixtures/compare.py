@@ -90,7 +90,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of K models on a text.  ``words``: counted, sentence ends included; ``left_out``: those that were not.
+    """What K models give a text.  ``words``: counted, sentence ends included; ``left_out``: those that were not.
 
     ``sentence_words`` (S,) int64 and ``sentence_log10_prob`` (S, K): of what was counted in each sentence.
     """

@@ -1,4 +1,4 @@
-"""What is printed of a comparison: text to read, TSV, or JSON; a summary, a line a sentence, or a line a word.
+"""What is printed of a comparison: text to read, TSV, or JSON; a summary, one line per sentence, or one per word.
 
 Summary, TSV: a row for each model after the first on all words, and one for each band; the columns of ``COLUMNS``.
 JSON: one object, with the fields of ``rnnlm.mixtures.compare.Comparison``; undefined figures are null.
@@ -130,7 +130,7 @@ def _finite(value):
 
 
 def write_sentences(comparison: Comparison, sink: BinaryIO, form: str = "tsv") -> None:
-    """Write a row a sentence, as tsv or json (lines)."""
+    """Write one row per sentence, as tsv or json (lines)."""
     names = comparison.models
     columns = {"sentence": b"%d", "words": b"%d"}
     columns |= {f"bits_{name}": b"%.6f" for name in names} | {f"gain_{name}": b"%.6f" for name in names[1:]}
@@ -142,7 +142,7 @@ def write_sentences(comparison: Comparison, sink: BinaryIO, form: str = "tsv") -
 
 
 class WordDifferences:
-    """Writes a row a word, as tsv or json (lines): ``compare(..., on_words=differences.write)``, then ``close``."""
+    """Writes one row per word, as tsv or json (lines): ``compare(..., on_words=differences.write)``, then ``close``."""
 
     def __init__(self, sink: BinaryIO, form: str, vocab: Vocab, names: list[str]):
         """``vocab``: the text's own."""

@@ -231,9 +231,9 @@ class Mixture(LanguageModel):
         return replace(Scored.joined(scores), entropy_bits=np.concatenate(bits) if entropy else None), state
 
     def _parts(self, ids: np.ndarray, state: tuple) -> Iterator[tuple[slice, Scored, np.ndarray, tuple]]:
-        """Of one part of ids after another: its slice, its scores, P (m, V), and the state after it.
+        """For one part of ids after another: its slice, its scores, P (m, V), and the state after it.
 
-        Of no ids: one part.
+        Without ids: one empty part.
         """
         rows = max(1, _CELLS // max(len(lm.vocab) for lm in (self, *self.models)))
         for start in range(0, max(ids.size, 1), rows):

@@ -146,7 +146,7 @@ def component_scores(
     """log10 probabilities (n, K) of the words of a text that count, under each component: what ``fit_weights`` takes.
 
     ``oov`` "unk": words that no component knows count as ``<unk>``; otherwise they do not count.  ``on_block`` gets
-    the number of tokens of each block.  Takes 8 K bytes a token.
+    the number of tokens of each block.  Takes 8 K bytes per token.
     """
     check_policy(mixture, oov)
     mixture.check_text(stream)

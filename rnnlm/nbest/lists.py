@@ -2,9 +2,9 @@
 
 =========  ==========================================================================================
 ``nbest``  a line is the utterance's id and the words, as rnnlm 0.4b reads them
-``tsv``    names of columns first, then a line a hypothesis: utterance, words, and, where there are any,
+``tsv``    names of columns first, then one line per hypothesis: utterance, words, and, where there are any,
            acoustic and language score; the columns in any order, others among them
-``srilm``  a line is ``acoustic language n_words words``, a file an utterance, named by its id
+``srilm``  a line is ``acoustic language n_words words``, one file per utterance, named by its id
 =========  ==========================================================================================
 
 Scores are log10 probabilities.  ``<s>`` and ``</s>`` around the words are dropped, and are none of SRILM's n_words.
@@ -28,7 +28,7 @@ from corpora.text.inputs import LONGEST, STDIN, expand, open_text, text_lines
 from corpora.text.vocab import EOS
 
 BOS = b"<s>"
-_LARGEST_SCORE = 1e30  # of either sign: totals and scaled scores of so many stay finite
+_LARGEST_SCORE = 1e30  # of either sign: totals and scaled scores of many stay finite
 _LOOKED_AT = 100  # lines that are sniffed
 _COMPRESSION = (".gz", ".bz2", ".xz")
 # the names of tsv's columns, without capitals and with "_" for spaces and hyphens; the first is what is written
@@ -423,7 +423,7 @@ def write_best(file: BinaryIO, lists: NBest, best: np.ndarray) -> None:
 
 
 def write_srilm(file: BinaryIO, lists: NBest, utterance: int, language: np.ndarray) -> None:
-    """SRILM's form of one utterance, with these language scores (N,) in the place of the list's."""
+    """SRILM's form of one utterance, with these language scores (N,) instead of the list's."""
     for k in range(lists.starts[utterance], lists.starts[utterance + 1]):
         acoustic = 0.0 if lists.acoustic is None else float(lists.acoustic[k])
         words = lists.words[k]

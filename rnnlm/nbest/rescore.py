@@ -5,7 +5,7 @@ A hypothesis is scored from ``lm.start()``, with its sentence end, whatever was 
     acoustic + lm_scale * ((1 - weight) * language + weight * log10_prob) + word_penalty * n_words
 
 where language is the score of the list and log10_prob that of the model.  It is a log-linear mixture of two sentence
-probabilities: a list keeps one number a hypothesis, and the sum of the probabilities themselves would in most cases be
+probabilities: a list has one number per hypothesis, and the sum of the probabilities themselves would in most cases be
 the larger of the two alone.  Models that are mixed word by word make a ``Mixture`` first.
 """
 
@@ -55,7 +55,7 @@ def score_hypotheses(
     Equal sentences are scored once, and so have the same score to the last bit.  A model that can score many side by
     side does.  ``oov``: skip | unk | floor, None: ``default_policy``.  A word that the model
     knows and gives probability zero to costs ``floor`` too: a sum of -inf would not rank anything.
-    ``progress`` is told how many tokens were scored.
+    ``progress`` is called with how many tokens were scored.
     Raises as ``check_policy``; CorpusError where a probability is not a number, and for a model of one text only.
     """
     policy = oov or default_policy(lm)

@@ -72,7 +72,7 @@ def tune(
     """The scales with the fewest errors, by direct search: points all over the space, then around the best of them.
 
     ``wrong`` (N,): the errors of each hypothesis.  What is not ``free`` keeps the value of ``start``, which is one of
-    the points, so that the result has no more errors than it.  Of points with as many errors the one with the lower
+    the points, so that the result has no more errors than it.  Among points with as many errors the one with the lower
     expected number is taken, where a hypothesis has a probability proportional to 10^(total / lm_scale).
     lm_scale is not free where there are no acoustic scores, weight not where the list has no language scores.
     The same input gives the same result: the points are Halton's (1960).

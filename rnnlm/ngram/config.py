@@ -63,8 +63,8 @@ class Options:
 
     interpolate: bool | None = None
     discount: float | None = setting(
-        None, "Of absolute: what is taken from every count.  [default: estimated for each order]",
+        None, "For absolute: what is taken from every count.  [default: estimated for each order]",
         low=0, high=1, metavar="D",
     )  # fmt: skip
-    delta: float = setting(1.0, "Of additive: what is added.", low=0, above=True, metavar="X")
+    delta: float = setting(1.0, "For additive: what is added.", low=0, above=True, metavar="X")
     gt_max: tuple[int, ...] = (1, 7)

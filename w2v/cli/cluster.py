@@ -20,7 +20,7 @@ from corpora.command.options import note
 )  # fmt: skip
 @click.option(
     "--iterations", type=click.IntRange(min=1), metavar="N",
-    help="At most so many; word2vec: always so many.  [default: 20; word2vec: 10]",
+    help="At most N; word2vec: always N.  [default: 20; word2vec: 10]",
 )  # fmt: skip
 @options.seed_option
 @click.option(

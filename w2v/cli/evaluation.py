@@ -33,7 +33,7 @@ from corpora.errors import CorpusError
 def accuracy(path, file, restrict, case, method, threads, as_json) -> None:
     """Solve the analogies of a file, section by section: the figures of word2vec's compute-accuracy.
 
-    QUESTIONS has four words a line, "athens greece tokyo japan", under headings ": name".  Sections whose names begin
+    QUESTIONS has four words per line, "athens greece tokyo japan", under headings ": name".  Sections whose names begin
     with "gram" are syntactic, the others semantic.  Questions with words that the vectors lack are not seen.
 
     \b

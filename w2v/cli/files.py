@@ -65,7 +65,7 @@ def info(vectors, as_json) -> None:
     print_text(json.dumps(found, indent=2) if as_json else describe(found))
 
 
-@click.command(short_help="The vectors of words, one a line.")
+@click.command(short_help="The vectors of words, one per line.")
 @click.argument("vectors")
 @click.argument("word", nargs=-1, metavar="[WORD]...")
 @click.option("--normalize", is_flag=True, help="Scale every vector to length 1.")
@@ -80,7 +80,7 @@ def info(vectors, as_json) -> None:
 def vectors(context, vectors, word, normalize, missing, npy, output, force) -> None:
     """Print "word x1 ... xd" for each WORD, or for each line of standard input, as it comes.
 
-    How many words had no vector is told at the end.
+    How many words had no vector is said at the end.
 
     \b
     Example:
@@ -153,7 +153,7 @@ class _Rows:
 
 
 def _lines_of_stdin() -> Iterator[list[bytes]]:
-    """Lists of the words of standard input, one a line, as many as have arrived; empty lines are passed over."""
+    """Lists of the words of standard input, one per line, as many as have arrived; empty lines are passed over."""
     if sys.stdin.isatty():
         note("reading words from standard input, one a line, up to its end (Ctrl-D)")
     rest = b""

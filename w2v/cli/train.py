@@ -26,7 +26,7 @@ _WITH_RESUME = {"text", "output", "resume", "threads", "tmp", "checkpoint"}
 )  # fmt: skip
 @click.option(
     "--format", type=click.Choice(FORMATS),
-    help="Of VECTORS.  [default: by its name: .bin binary, .txt and .vec text, else native]",
+    help="Form of VECTORS.  [default: by its name: .bin binary, .txt and .vec text, else native]",
 )  # fmt: skip
 @click.option("--binary", is_flag=True, help="Short for --format binary.")
 @click.option(

@@ -58,9 +58,9 @@ def load(
 ) -> WordVectors:
     """The vectors in a file, plain or compressed (gzip, bzip2, xz); ``-`` is standard input.
 
-    ``limit``: the first so many words; the rest is not read.  ``dtype``: "float32" or "float64", None: as the file
+    ``limit``: how many words are read, the first ones; None: all.  ``dtype``: "float32" or "float64", None: as the file
     has them, float32 in all but native files.  A large native file is mapped, not read.
-    Of a word that is there several times the first vector counts; ``warn`` is told so in a line (None: the logger
+    If a word is there several times its first vector counts; ``warn`` gets a line about it (None: the logger
     ``w2v`` is).  ``progress`` is called with the bytes of each piece that was read.
     CorpusError or FormatError, one line, for any other file.
     """
@@ -75,7 +75,7 @@ def load(
 
 
 def sniff(path: str | os.PathLike) -> str:
-    """The name in FORMATS of what a file is.  FormatError where it is none of them."""
+    """The name in FORMATS of what a file is.  FormatError if it is something else."""
     with Source(path) as source:
         return _format_of(source)
 

@@ -37,7 +37,7 @@ __all__ = ["peek", "read", "recognises", "write"]
 
 FORMAT = "w2v-native"
 FORMAT_VERSION = 1
-UNCHECKED = 1 << 23  # from so many numbers on, looking for NaN in all would take longer than an answer may
+UNCHECKED = 1 << 23  # from that many numbers on, looking for NaN in all would take longer than an answer may
 _OWN = ("vectors", "norms", *VOCABULARY)
 # what is read of the metadata; None: may be missing
 _TRAINING = {"config": dict | None, "tokenizer": str | None, "history": list | None, "checkpoint": dict | None}

@@ -19,7 +19,7 @@ _ROWS = 1 << 12  # rows that are moved at once
 
 
 class Wanted(NamedTuple):
-    """``limit``: the first so many words only.  ``dtype``: of the vectors, None: as the file has them.
+    """``limit``: only the first ``limit`` words.  ``dtype``: of the vectors, None: as the file has them.
 
     ``warn`` is called with a line about what was passed over, ``progress`` with the bytes of each piece of content.
     """
@@ -30,7 +30,7 @@ class Wanted(NamedTuple):
     progress: Callable[[int], object] = lambda n: None
 
     def rows(self, n_words: int) -> int:
-        """How many of so many words are to be read."""
+        """How many of ``n_words`` words are to be read."""
         return n_words if self.limit is None else min(n_words, self.limit)
 
 
@@ -105,7 +105,7 @@ class Gathered:
         self.n += ends.size
 
     def finish(self, path: str, warn: Callable[[str], object]) -> tuple[WordList, np.ndarray]:
-        """The words and their rows (V, d).  Of a word that is there several times the first row counts."""
+        """The words and their rows (V, d).  If a word is there several times its first row counts."""
         blob = np.frombuffer(b"".join([*self._blobs, bytes(PADDING)]), np.uint8)
         self._blobs.clear()
         words = WordList(blob[: self._blob_size], np.concatenate([np.zeros(1, np.int64), *self._ends]))

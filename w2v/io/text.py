@@ -23,7 +23,7 @@ _FIRST = 10  # words that ``peek`` shows
 
 
 def read(source: Source, wanted: Wanted) -> WordVectors:
-    """The vectors of an open file of word2vec's text form.  FormatError with the line's number where it is none."""
+    """The vectors of an open file of word2vec's text form.  FormatError with the line's number for anything else."""
     header = read_header(source, 2)
     lines = _Lines(source, wanted)
     lines.skip(header.length)
@@ -87,7 +87,7 @@ class _Lines:
             self._window.start = len(UTF8_BOM)
 
     def skip(self, length: int) -> None:
-        """Take the first line, which ends so many bytes from the content's beginning."""
+        """Take the first line, which ends ``length`` bytes from the content's beginning."""
         while self._window.end < length and self._window.more():
             pass
         self._window.start, self.number = length, 1

@@ -1,7 +1,7 @@
 """The logistic loss of many products at once.
 
 A product x with label 1 should be large, one with label 0 small: the probability of what is right is
-1 / (1 + e^-x), or with -x in the place of x.  The loss is the sum of -log of these, and its derivative by x
+1 / (1 + e^-x), or with -x in place of x.  The loss is the sum of -log of these, and its derivative by x
 is p - 1 with label 1, 1 - p with label 0.
 """
 

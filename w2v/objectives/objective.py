@@ -118,7 +118,7 @@ class Objective:
         raise NotImplementedError
 
     def bytes_of_local_tables(self, counts: np.ndarray, is_there: np.ndarray) -> int:
-        """Of a lane; is_there (V,): the probability that it has a word."""
+        """What they take in a lane; is_there (V,): the probability that it has a word."""
         return 0
 
 

@@ -51,7 +51,7 @@ FRAMES = (
 
 
 def elman1990() -> Machine:
-    """Frames are equally likely, and the words of a category: 2.75 words a sentence are expected.
+    """Frames are equally likely, and the words of a category: 2.75 words per sentence are expected.
 
     (The paper's 10,000 sentences had 27,534 words.)  The paper joins its sentences without a mark
     between them; here each is a line.

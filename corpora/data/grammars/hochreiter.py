@@ -55,7 +55,7 @@ class Adding:
     """Experiment 4, the adding problem: a line is ``value marker value marker ... target``.
 
     Pairs: ``length`` to 1.1 ``length`` of them, uniformly.  A value is drawn uniformly from -1 to 1
-    in steps of ``10 ** -digits`` and printed with so many decimals ("-0.37"); a marker is 1 for the two
+    in steps of ``10 ** -digits`` and printed with ``digits`` decimals ("-0.37"); a marker is 1 for the two
     pairs to add, -1 for the first and the last pair, else 0.  One of the first ten pairs is marked,
     then one of the pairs 1..length/2-1 that is not marked yet.  If that hits the first pair, its
     value is set to 0 and its marker stays -1, as the paper's "we set X1 to zero" is read here.

@@ -40,7 +40,7 @@ _A_RECORD = 5  # times the memory of a position
 
 @dataclass
 class CountedTrie:
-    """nodes as in ``Trie``, with the count of each n-gram in the place of its log10 probability.
+    """nodes as in ``Trie``, with the count of each n-gram instead of its log10 probability.
 
     The last column of ``nodes[0]`` and of the middle orders is 0.  ``internal`` (V + 1,): ``internal_ids``.
     ``arena``: where the arrays live.  ``continuation``: the count of an n-gram of a middle order is the number of
@@ -340,7 +340,7 @@ def _sort_all(text, plan: _Plan, sorters: list[Sorter], pool, arena, limit, keep
 
 
 def _in_turns(pool, sorters: list[Sorter], shards: list[tuple[int, int]], sort: Callable, store: _Store) -> None:
-    """``sort(sorter, a, b)`` for all shards (a, b), by a thread a sorter; their nodes in the order of the shards."""
+    """``sort(sorter, a, b)`` for all shards (a, b), one thread per sorter; their nodes in the order of the shards."""
     turns = _Turns(len(shards))
 
     def work(sorter: Sorter) -> None:

@@ -1,4 +1,4 @@
-"""Counts of n-grams as text: written from texts, read for models; SRILM's form, a line an n-gram.
+"""Counts of n-grams as text: written from texts, read for models; SRILM's form, one line per n-gram.
 
     the cat <tab> 17
 
@@ -144,7 +144,7 @@ class CountLines:
     def more(self, longest: int = MAX_ORDER) -> bool:
         """Take the next piece, of it the n-grams of at most ``longest`` words; False at the end.
 
-        FormatError for a line that is none of a count file.
+        FormatError for a line that cannot stand in a count file.
         """
         from rnnlm.ngram.counting import parse as p
 

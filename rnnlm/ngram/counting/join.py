@@ -71,7 +71,7 @@ def _before(inputs, i, j):
 
 @exact_kernel
 def sift_down(inputs, heap, at, size):
-    """Put the input heap[at] in its place among those below it in the heap of so many."""
+    """Put the input heap[at] in its place among those below it in the heap, which has ``size``."""
     moving = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1

@@ -31,7 +31,7 @@ _NONE = np.uint32(NONE)
 
 @exact_kernel
 def _parse_count(at, length):
-    """(the number, what is wrong with it) of so many bytes."""
+    """(the number, what is wrong with it) of ``length`` bytes."""
     end = at + length
     negative = load8(at) == _MINUS and length > _U(1)
     if negative:
@@ -181,7 +181,7 @@ def replace_words(rows, internal):
 def add_weights(rows, weights, sums, n_rows):
     """Add to sums (N, ids) int64 the weight of each row of rows (M, N) uint32, by number of words and newest word.
 
-    n_rows (N,) int64, added to: how many rows have so many words.
+    n_rows (N,) int64, added to: how many rows have 1, 2, ... N words.
     """
     order = rows.shape[1]
     for i in range(_U(rows.shape[0])):

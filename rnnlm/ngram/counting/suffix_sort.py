@@ -1,6 +1,6 @@
 """Sorting the n-grams of a text by their words from the newest to the oldest, and making trie nodes of them.
 
-Legend: n records of a shard, N the order, b bits a word, G words a key, K keys a record.
+Legend: n records of a shard, N the order, b bits per word, G words per key, K keys per record.
 
 A record is a position of the text with the N words that end there.  Its words, newest first, are packed
 into K keys, G = 3 words each where b allows it; what lies before the first word of the sentence (``<s>``)
@@ -284,7 +284,7 @@ def _shifts(order, bits, words_per_key, key_of, shift):
 
 @exact_kernel
 def compare(pairs, keys, n, order, bits, words_per_key, columns, common, length):
-    """Of sorted records: how many words each has in common with the one before it, and how many it has.
+    """For sorted records: how many words each has in common with the one before it, and how many it has.
 
     common, length (n,) uint8.  columns (K, n) uint64: the keys in sorted order.
     """
@@ -320,7 +320,7 @@ def count_nodes(n, common, length, sizes):
 def emit_words(n, order, bits, words_per_key, columns, common, length, stage):
     """Make the nodes of order 1 of sorted records.
 
-    Of the i-th word stage[i] = word, its first child among the nodes of order 2, count, 0; stage (> nodes, 4) uint32.
+    For the i-th word stage[i] = word, its first child among the nodes of order 2, count, 0; stage (> nodes, 4) uint32.
     """
     shift, key_of = np.empty(order, np.uint64), np.empty(order, np.uint64)
     _shifts(order, bits, words_per_key, key_of, shift)

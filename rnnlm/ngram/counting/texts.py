@@ -131,7 +131,7 @@ class _Needs:
         self._told = False
 
     def fit(self, n: int) -> bool:
-        """Whether so many tokens can be counted in memory alone."""
+        """Whether n tokens can be counted in memory alone."""
         return _BASE + n * self._a_token + _OTHERWISE <= self._budget
 
     def foresee(self, n: int, certain: int) -> None:

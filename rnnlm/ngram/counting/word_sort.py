@@ -37,7 +37,7 @@ def bytewise_order(words) -> np.ndarray:
 
 
 def _keys(numbers: np.ndarray, starts: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """(n,) uint64 that compare as the next bytes of words with so many ``left`` do, zeros behind the last one."""
+    """(n,) uint64 that compare as the next bytes of words do, of which ``left`` are left, zeros behind the last one."""
     return numbers[starts].astype(np.uint64) & _OWN[np.minimum(left, _CHUNK)]
 
 

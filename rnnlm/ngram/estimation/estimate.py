@@ -336,7 +336,7 @@ class _Order:
                     view[part] = copy[part]
 
     def _views(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of all nodes: the counts, the probabilities of the order above and its back-off weights."""
+        """For all nodes: the counts, the probabilities of the order above and its back-off weights."""
         upper = self.upper.view(np.float32)[:-1]
         return self.nodes[:-1, count_column(self.counted, self.n)], upper[:, PROB], upper[:, BACKOFF]
 

@@ -1,6 +1,6 @@
 """What each smoothing method takes away from counts, and how what was taken is given to shorter n-grams.
 
-Of a history h with the total T(h) = sum_w c(hw) and N(h) different words after it, every method gives
+For a history h with the total T(h) = sum_w c(hw) and N(h) different words after it, every method gives
 
     p(w | h) = (c(hw) - D(c)) / T'(h) + weight(h) p(w | h'),        T'(h) = T(h) + a N(h) + b
 

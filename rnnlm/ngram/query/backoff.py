@@ -62,7 +62,7 @@ def _first_guess(word, lo, hi, per_id):
 
 @exact_kernel
 def _below_in(line, first, stop, row, word):
-    """Of the siblings (rows from the address ``first`` to ``stop``) that are in a cache line:
+    """Among the siblings (rows from the address ``first`` to ``stop``) that are in a cache line:
 
     how many are below ``word``, how many they are, and the address of the first of them.
     """

@@ -22,7 +22,7 @@ from rnnlm.ngram.trie import NONE, START, Trie
 
 _BLOCK = 1 << 14  # positions of one walk at most: their state stays in the second cache level
 _WORTH_THREADS = 1 << 15  # tokens
-_WORTH_MAPPING = 50_000  # tokens at a time: who scores so many uses most pages of the file
+_WORTH_MAPPING = 50_000  # tokens at a time: scoring that many uses most pages of the file
 
 
 @dataclass

@@ -13,7 +13,7 @@ from rnnlm.ngram.counting.suffix_sort import quicksort
 from rnnlm.ngram.trie import BACKOFF, CHILD, PROB, TOP_PROB, WORD
 
 _U = np.uint64
-_INSERTION = 24  # up to so many siblings are sorted by insertion
+_INSERTION = 24  # up to that many siblings are sorted by insertion
 _BLANK_BITS, _ZERO_BITS = np.float32(1.0).view(np.uint32), np.uint32(0)
 
 

@@ -8,7 +8,7 @@ from corpora.compute.bytes_simd import prefetch
 from corpora.compute.jit import exact_kernel
 from rnnlm.ngram.trie import BACKOFF, CHILD, NO_BACKOFF_BITS, PROB, WORD
 
-MISSING = 0xFFFFFFFF  # in the place of a row
+MISSING = 0xFFFFFFFF  # in place of a row
 
 _U = np.uint64
 _MISSING = _U(MISSING)
@@ -17,7 +17,7 @@ _BATCH = 32  # n-grams that are looked up side by side: their cache lines arrive
 _AHEAD = 8  # nodes between a prefetch and the use of what it brings
 _MANY = 64  # siblings
 _ROW_BYTES = _U(16)
-_GUESSES = 8  # after so many the siblings are not as evenly spread as thought: the interval is halved from then on
+_GUESSES = 8  # after that many the siblings are not as evenly spread as thought: the interval is halved from then on
 
 
 @exact_kernel
@@ -107,7 +107,7 @@ def follow_contexts(two_above, above, nodes, n_words, contexts_above, contexts):
     two_above (B + 1, 4), above (A + 1, 4), nodes (M + 1, 2 or 4) uint32: three neighbouring orders.
     contexts_above (A,): the same for the rows above, in two_above.  MISSING where there is no such node:
     the context of a child is a child of its parent's context, with the same word.
-    Returns how many n-grams have a context that is none (``is_context``); blank nodes need none.
+    Returns how many n-grams have a context that cannot be one (``is_context``); blank nodes need none.
     """
     n_without = 0
     is_highest = nodes.shape[1] == 2
