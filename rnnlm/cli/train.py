@@ -126,7 +126,8 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
     with options.wrong_usage(context, (ValueError, OverflowError)):
         model = values_of(ModelConfig, o) | {"direct": 2 * round(o["direct"] * 500_000)}  # half of them are for classes
         if o["classes"] is None:
-            model["classes"] = 1 if "classes" in CELLS[o["cell"]].lacks else 100
+            default = ModelConfig.__dataclass_fields__["classes"].default
+            model["classes"] = 1 if "classes" in CELLS[o["cell"]].lacks else default
         configs = ModelConfig(**model), TrainConfig(**training)
         require_compatible(*configs)
         return configs

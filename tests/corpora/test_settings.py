@@ -137,7 +137,7 @@ def test_a_checkpoint_of_another_setting_is_refused_with_both_values():
 CONFIGURATIONS = [(rnnlm.commands["train"], ModelConfig), (rnnlm.commands["train"], TrainConfig)]
 CONFIGURATIONS += [(w2v.commands["train"], VectorConfig), (w2v.commands["phrases"], PhraseConfig)]
 CONFIGURATIONS += [(rnnlm.commands["ngram"], NgramConfig), (rnnlm.commands["ngram"], Options)]
-OF_OTHERS = {"alpha", "passes"}  # whose default depends on other options
+OF_OTHERS = {"classes", "alpha", "passes"}  # whose default depends on other options
 
 
 @pytest.mark.parametrize(("command", "config"), CONFIGURATIONS)
