@@ -59,6 +59,11 @@ class RecurrentLM(LanguageModel):
     history: list[dict] = field(default_factory=list)
     threads: int = 2
 
+    @property
+    def kernels(self) -> str:
+        """The cell, of networks in float32."""
+        return self.config.cell if self.config.dtype == "float32" else ""
+
     @classmethod
     def create(cls, config: ModelConfig, vocab: Vocab, params: dict[str, np.ndarray]) -> RecurrentLM:
         """A model with these initial parameters; classes are made from the vocabulary's counts."""

@@ -23,11 +23,13 @@ TEXT = "a b c d\nb c d a\n" * 50
 # the group, and the command; a command can use what the ones before it have made
 COMMANDS = {
     "rnnlm/train": "rnnlm train text -o net --valid text --hidden 10 --class 2 --max-iter 1",
-    "rnnlm/score": "rnnlm surprisal -m net text",
+    "rnnlm/scores-elman": "rnnlm ppl -m net text",
+    "rnnlm/distributions-elman": "rnnlm surprisal -m net text",
     "rnnlm/ngram": "rnnlm ngram text -o ngrams",
-    "rnnlm/query": "rnnlm surprisal -m ngrams text",
+    "rnnlm/scores-ngrams": "rnnlm ppl -m ngrams text",
+    "rnnlm/distributions-ngrams": "rnnlm surprisal -m ngrams text",
     "w2v/cbow": "w2v train text -o vectors --min-count 1 --size 10 --iter 1 --threads 1",
-    "w2v/skip-gram": "w2v train text -o others --min-count 1 --size 10 --iter 1 --threads 1 --skipgram",
+    "w2v/skipgram": "w2v train text -o others --min-count 1 --size 10 --iter 1 --threads 1 --skipgram",
 }
 SHARED = "corpora/text"  # what is needed of corpora, whatever the command
 

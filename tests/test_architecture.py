@@ -27,7 +27,7 @@ FOR_KERNELS = COMPUTE | {
     "rnnlm.outputs",
     "rnnlm.ngram.trie",
 }
-DECORATORS = {"kernel", "exact_kernel", "parallel_kernel", "intrinsic"}
+DECORATORS = {"kernel", "stage", "exact_kernel", "parallel_kernel", "intrinsic"}
 
 
 def module_of(path: Path) -> str:

@@ -69,6 +69,11 @@ class LanguageModel:
     has_distributions: bool = True
     models: Sequence[LanguageModel] = ()
 
+    @property
+    def kernels(self) -> str:
+        """What its kernels are called in the lists of what is compiled at first use (corpora.compute.ahead)."""
+        return ""
+
     # ---- what a model defines
 
     def start(self) -> Any:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from corpora.compute.jit import kernel
+from corpora.compute.jit import kernel, stage
 from corpora.compute.simd import load, pointer, prefetch_row, scalar, store
 from rnnlm.activations import activate, clip, scale_by_derivative
 from rnnlm.arrays import (
@@ -212,7 +212,7 @@ def shrink_inputs(U, words, oldest, newest, width, keep, first_time):
                 store(U, i, load(U, i) * keep)
 
 
-@kernel
+@stage
 def shift_rows(state, shape, drop):
     """Forget the oldest ``drop`` rows; the others move to the front."""
     moved = drop * shape.width
@@ -223,7 +223,7 @@ def shift_rows(state, shape, drop):
         store(state.words, r, load(state.words, r + drop))
 
 
-@kernel
+@stage
 def forget_block(state, shape, filled):
     """After an update: the newest ``past`` rows move to the front, and all errors have been used."""
     moved = filled * shape.width
@@ -235,7 +235,7 @@ def forget_block(state, shape, filled):
         store(state.error, i, scalar(state.error, 0.0))
 
 
-@kernel
+@stage
 def reset_context(state, shape):
     """Forget the sentence: state 1, features of </s> only.  As 0.4b, its last two states stay within reach of BPTT."""
     for i in range(shape.n_hidden):
@@ -250,7 +250,7 @@ def reset_context(state, shape):
     store(state.counters, AFTER_RESET, 1)
 
 
-@kernel
+@stage
 def forward_segment(w, state, scratch, shape, class_of_word, ids, k, first, size):
     """Run the hidden layer over ``size`` words into rows ``first``... and note their inputs and classes."""
     width = shape.width
@@ -270,7 +270,7 @@ def forward_segment(w, state, scratch, shape, class_of_word, ids, k, first, size
         store(scratch.classes, t, load(class_of_word, max(target, 0)))
 
 
-@kernel
+@stage
 def segment_size(state, shape, ids, k, n):
     """Words until the next change of weights that forward steps use, or decay, or sentence end, or OOV."""
     position = load(state.counters, POSITION)

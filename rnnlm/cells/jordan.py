@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.compute.jit import exp, kernel
+from corpora.compute.jit import exp, kernel, stage
 from corpora.compute.simd import PAD, aligned_zeros, load, padded, pointer, scalar, store
 from rnnlm.activations import activate, clip, scale_by_derivative
 from rnnlm.arrays import DECAY_EVERY, DEPTH, FILLED, LAST_WORD, N_COUNTERS, POSITION, Shape, Weights
@@ -88,7 +88,7 @@ def parameters(config, n_words: int) -> dict[str, Parameter]:
     }
 
 
-@kernel
+@stage
 def jordan_step(U, W, word, y, y0, hidden, h0, n_words, n_hidden, width, kind):
     """hidden[h0:] = f(U[word] + y[y0:] W), flat rows; word -1: no input."""
     for i in range(width):
@@ -98,7 +98,7 @@ def jordan_step(U, W, word, y, y0, hidden, h0, n_words, n_hidden, width, kind):
     activate(hidden, h0, n_hidden, kind)
 
 
-@kernel
+@stage
 def softmax_into(scores, n, y, y0):
     """y[y0 : y0+n] = softmax(scores[:n]), flat; returns the logarithm of the sum of the scores' exponentials."""
     top = load(scores, 0)
@@ -135,7 +135,7 @@ def jordan_forward(U, W, O, ids, state, hidden_states, n_words, n_hidden, kind):
             softmax_into(scores, n_words, y, b * span)
 
 
-@kernel
+@stage
 def learn_output(O, state, scratch, shape, row, target, alpha, decay):
     """Teach O one word, whose probability is in ``state.previous``; the error goes to this row of ``state.error``."""
     zero, width, n_words = np.int64(0), shape.width, shape.n_words
@@ -155,7 +155,7 @@ def learn_output(O, state, scratch, shape, row, target, alpha, decay):
                 store(O, r * width + i, now - decay * (now - load(e, r) * load(scratch.scaled, i)))
 
 
-@kernel
+@stage
 def jordan_bptt(w, state, scratch, shape, newest, alpha, decay, cutoff):
     """Back-propagate through time from row ``newest`` and update U, W and O; U and W shrink by the factor 1 - decay."""
     zero, one = np.int64(0), np.int64(1)
@@ -201,7 +201,7 @@ def jordan_bptt(w, state, scratch, shape, newest, alpha, decay, cutoff):
                 store(U, at, load(U, at) + load(delta, (r - first) * width + i))
 
 
-@kernel
+@stage
 def shrink(U, W, words, first, newest, n_words, width, keep):
     """W *= keep, and so the rows of U that the words of rows ``first`` to ``newest`` have read, each once."""
     for i in range(n_words * width):
@@ -215,7 +215,7 @@ def shrink(U, W, words, first, newest, n_words, width, keep):
                 store(U, i, load(U, i) * keep)
 
 
-@kernel
+@stage
 def forget_block(state, shape, filled):
     """After an update: the newest ``past`` rows move to the front, and all errors have been used."""
     span, width = (shape.n_words + PAD - 1) // PAD * PAD, shape.width

@@ -12,6 +12,7 @@ import click
 from corpora.command import options
 from corpora.command.options import Number, note
 from corpora.command.settings import settings_options
+from corpora.compute import ahead
 from rnnlm.formats import ARPA_ENDINGS
 from rnnlm.ngram.config import NgramConfig, Options
 
@@ -181,6 +182,8 @@ def ngram(context, text, output, form, discounts, force, **o) -> None:
     if output == "-" and (form == "native" or discounts):
         what = "a native model" if form == "native" else "a model beside --discounts"
         raise click.UsageError(f"-o -: {what} is not written to standard output; give a file", context)
+    if text:
+        ahead.expect("corpora/text", "rnnlm/ngram")
     from corpora.files.output import check_output
     from corpora.text.inputs import expand
 

@@ -155,7 +155,7 @@ def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer,
     from corpora.evaluation.surprisal import surprisal_table
     from corpora.jobs.progress import bar
 
-    models = named(paths, load_models(paths, dtype, dynamic, threads))
+    models = named(paths, load_models(paths, dtype, dynamic, threads, distributions=True))
     if oov is not None:
         for lm in models.values():
             check_policy(lm, oov, floor)

@@ -8,6 +8,7 @@ import click
 
 from corpora.command import options
 from corpora.command.options import ABOVE_0, Number, note
+from corpora.compute import ahead
 from corpora.errors import CorpusError
 from corpora.text.tokenizers import TOKENIZERS
 from rnnlm.config import DTYPES
@@ -51,9 +52,16 @@ def load_model(path: str, dtype: str | None = None, dynamic: float | None = None
     return load_models([path], dtype, dynamic, threads)[0]
 
 
-def load_models(paths, dtype: str | None = None, dynamic: float | None = None, threads: int | None = None) -> list:
+def load_models(
+    paths,
+    dtype: str | None = None,
+    dynamic: float | None = None,
+    threads: int | None = None,
+    distributions: bool = False,
+) -> list:
     """The models in files.  ``dtype`` and ``dynamic`` are for the recurrent ones among them and inside of mixtures.
 
+    ``distributions``: whether those of all words are going to be asked for, too.
     CorpusError where there is none that they could be for.
     """
     from rnnlm.io import load
@@ -70,7 +78,17 @@ def load_models(paths, dtype: str | None = None, dynamic: float | None = None, t
     if threads is not None:
         for lm in models:
             lm.threads = threads
+    if dtype is None and dynamic is None:
+        _expect(models, "distributions" if distributions else "scores")
     return models
+
+
+def _expect(models, what: str) -> None:
+    """Say which kernels models are going to need: those of one type are the same whatever the model."""
+    for lm in models:
+        if lm.kernels:
+            ahead.expect("corpora/text", f"rnnlm/{what}-{lm.kernels}")
+        _expect(lm.models, what)
 
 
 def tokenizer_of(models: dict, tokenizer: str | None, lower: bool):

@@ -9,6 +9,7 @@ import click
 from corpora.command import options
 from corpora.command.options import ABOVE_0, Number, note, print_report, print_text
 from corpora.command.settings import setting_option, settings_options, values_of
+from corpora.compute import ahead
 from rnnlm.cells import CELLS
 from rnnlm.config import ModelConfig, TrainConfig, default_alpha, require_compatible
 
@@ -59,6 +60,8 @@ def train(context, **o) -> None:
       corpora grammar elman1990 -n 2000 > sentences.txt
       rnnlm train sentences.txt -o elman.rnnlm --hidden 20 --class 1 --max-iter 3
     """
+    if o["dtype"] == "float32" and not o["compatible"] and o["cell"] == "elman":
+        ahead.expect("corpora/text", "rnnlm/train")
     options.refuse_together(context, "vocab_file", "min_count")
     options.refuse_together(context, "vocab_file", "max_vocab")
     options.refuse_together(context, "valid", "valid_share")
@@ -126,8 +129,7 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
     with options.wrong_usage(context, (ValueError, OverflowError)):
         model = values_of(ModelConfig, o) | {"direct": 2 * round(o["direct"] * 500_000)}  # half of them are for classes
         if o["classes"] is None:
-            default = ModelConfig.__dataclass_fields__["classes"].default
-            model["classes"] = 1 if "classes" in CELLS[o["cell"]].lacks else default
+            model["classes"] = 1 if "classes" in CELLS[o["cell"]].lacks else ModelConfig.classes
         configs = ModelConfig(**model), TrainConfig(**training)
         require_compatible(*configs)
         return configs

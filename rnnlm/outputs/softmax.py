@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from corpora.compute.jit import exp, kernel
+from corpora.compute.jit import exp, kernel, stage
 from corpora.compute.simd import PAD, load, pointer, scalar, store
 from rnnlm.activations import LOGISTIC, activate, clip, scale_by_derivative
 from rnnlm.cells import Parameter
@@ -43,7 +43,7 @@ def parameters(config, n_words: int) -> dict[str, Parameter]:
     }  # fmt: skip
 
 
-@kernel
+@stage
 def compress(K, hidden, h0, n_tokens, shape, below):
     """below[t] = logistic(K hidden[h0 + t]), the compression layer of Mikolov et al. (2011)."""
     for t in range(n_tokens):
@@ -167,7 +167,7 @@ def distributions(weights, shape, hidden_states, histories, class_start, probabi
             entropy_bits[k + t] = (total / mass + math.log(mass)) * 1.4426950408889634
 
 
-@kernel
+@stage
 def learn_group(w, state, scratch, shape, group, below, targets, t0, log_prob, at, rates):
     """Score, learn and back-propagate one softmax group over the tokens of a segment.
 
@@ -200,7 +200,7 @@ def learn_group(w, state, scratch, shape, group, below, targets, t0, log_prob, a
     backward_and_update(group, below, scratch, width, stride, n_padded, decay)
 
 
-@kernel
+@stage
 def learn_outputs(w, state, scratch, shape, class_start, ids, k, first, size, log_prob, rates):
     """Learn the output layers from ``size`` words; their errors go to rows ``first``... of state.error.
 

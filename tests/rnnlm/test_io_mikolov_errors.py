@@ -36,7 +36,7 @@ BAD = {
     "16: output layer size 5, where 4 words + 2 classes make 6": (b"output layer size: 6", b"output layer size: 5"),
     '14: "hidden layer size" is 0': (b"hidden layer size: 2", b"hidden layer size: 0"),
     '15: "compression layer size" is -1': (b"compression layer size: 0", b"compression layer size: -1"),
-    "17: --direct 3": (b"direct connections: 0", b"direct connections: 3"),
+    "17: `direct` 3": (b"direct connections: 0", b"direct connections: 3"),
     '25: "starting learning rate" is a number, found "fast"': (b"rate: 0.100000", b"rate: fast"),
     "26: the learning rate is nan": (b"rate: 0.050000", b"rate: nan"),
     '31: the first word is not </s>: "x"': (b"</s>", b"x"),

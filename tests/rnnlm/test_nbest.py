@@ -92,7 +92,7 @@ def test_the_lists_of_real_speech_agree_in_both_forms(shared_data):
         (b"", {}, "no hypotheses"),
         (b"\n\n", {}, "no hypotheses"),
         (b"u1 a\n b c\n", {}, "2: the utterance's id is missing: the line begins with a space"),
-        (b"u1 a\nu1\n", {}, "2: empty hypothesis; --allow-empty takes it as a sentence of no words"),
+        (b"u1 a\nu1\n", {}, "2: empty hypothesis; `allow_empty` takes it as a sentence of no words"),
         (b"u1 a\nu1 <s> </s>\n", {}, "2: empty hypothesis"),
         (b"u1 a\nu2 a\nu1 b\n", {}, "3: utterance u1 again, after others (it began at"),
         (b"u1 a </s> b\n", {}, "1: </s> inside a hypothesis"),

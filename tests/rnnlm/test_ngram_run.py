@@ -176,7 +176,7 @@ def test_a_directory_that_is_not_there_is_named(text, tmp_path):
 def test_too_little_memory_or_space_is_told_before_the_text_is_read(text, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda directory: usage(10000, 9000, 1000))
-    short = r"1 KB are free, up to [0-9]+ KB are needed for n-grams; --tmp names another directory$"
+    short = r"1 KB are free, up to [0-9]+ KB are needed for n-grams; `tmp` names another directory$"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(text).read_bytes())))
     with pytest.raises(CorpusError, match=short):  # of a pipe nothing is known before
         estimate_model(["-"], memory=215 * MIB, tmp=str(tmp_path))
@@ -233,7 +233,7 @@ def test_what_takes_more_memory_than_the_bound_says_so(text, tmp_path, monkeypat
     assert [line for line in told if re.search("leaving n-grams out takes up to [0-9]+ (KB|bytes) beside", line)]
     monkeypatch.setattr("rnnlm.ngram.run._TO_PRUNE", 1 << 20)
     estimate_model([text], order=3, prune=1e-4, memory=300 * MIB, say=told.append)
-    assert re.fullmatch(r"Warning: --prune takes [0-9.]+ GB beside what --memory bounds", told[-1])
+    assert re.fullmatch(r"Warning: `prune` takes [0-9.]+ GB beside what `memory` bounds", told[-1])
 
 
 def test_a_bigram_that_is_most_of_the_text(tmp_path, monkeypatch):
@@ -282,7 +282,7 @@ def test_kenlms_way_leaves_gaps_where_unk_is(tmp_path):
     expected[b"<s>",] = 3
     assert counts_by_words(vocab, counted) == expected
     assert n == 12
-    assert told == ["Warning: 2 words of the text are <unk>: they are not counted (--unk word counts <unk>)"]
+    assert told == ["Warning: 2 words of the text are <unk>: they are not counted (`unk` word counts <unk>)"]
 
 
 def test_unk_is_a_word_like_others_by_default(tmp_path):

@@ -203,6 +203,6 @@ def test_a_checkpoint_of_a_newer_version_is_refused(small_run):
     vectors = found.vectors
     vectors.training["config"]["new_setting"] = 3
     io.save(vectors, "other.checkpoint")
-    reason = r"other\.checkpoint: damaged, or of another version of w2v train \(.*new_setting.*\): --force starts over"
+    reason = r"other\.checkpoint: damaged, or of another version of w2v train \(.*new_setting.*\): `force` starts over"
     with pytest.raises(CorpusError, match=reason):
         Checkpoint.load("other.checkpoint")

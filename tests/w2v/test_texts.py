@@ -129,7 +129,7 @@ def test_ids_that_are_kept_in_a_file_are_the_same(folder, options):
     ("content", "options", "reason"),
     [
         (b"a a a\n", VocabOptions(min_count=1), "text: 1 word is left to train, at least 2 are needed"),
-        (b"a a b\n", VocabOptions(min_count=3), "no word is left in the vocabulary after --min-count 3"),
+        (b"a a b\n", VocabOptions(min_count=3), "no word is left in the vocabulary after `min_count` 3"),
         (b"a a b\n", VocabOptions("list", 1), "text: none of the words to train is in this text"),
         (b"a a b\n", VocabOptions("list", 9), "list: 0 words are left to train"),
         (b"\n\n", VocabOptions(min_count=1), "text"),

@@ -11,6 +11,7 @@ import click
 from corpora.command import options
 from corpora.command.options import ABOVE_0, FROM_0, note, print_report
 from corpora.command.settings import setting_option, settings_options, values_of
+from corpora.compute import ahead
 from w2v.config import TrainConfig
 
 FORMATS = ("native", "text", "binary")
@@ -84,6 +85,8 @@ def train(context, **o) -> None:
       w2v train sentences.txt -o elman.w2v --size 20 --iter 2
     """
     _check_usage(context, o)
+    if o["dtype"] == "float32" and not o["hs"] and o["negatives"] == "shared":
+        ahead.expect("corpora/text", f"w2v/{o['architecture']}")
     from corpora.jobs.resumable import claim
 
     with claim(o["output"]) as claimed:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.compute.jit import exp, kernel, log32
+from corpora.compute.jit import exp, kernel, log32, stage
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
 from w2v.config import TrainConfig
 from w2v.objectives.objective import NegativeSampling, shape_of_row
@@ -44,7 +44,7 @@ class Scalars(NamedTuple):
     width: int
 
 
-@kernel
+@stage
 def addresses_of_work(work):
     """The arrays of an ``ExactWork`` as pointers."""
     return ExactWork(pointer(work.gradient), pointer(work.hidden))
@@ -64,7 +64,7 @@ def _add_scaled(y, y0, factor, x, x0, width):
         store(y, y0 + i, load(y, y0 + i) + factor * load(x, x0 + i))
 
 
-@kernel
+@stage
 def _learn(x, x0, target, negatives, place, numbers, syn1neg, gradient):
     """One example: updates the rows of the target and of the drawn words; the input's gradient; the loss."""
     one, most, width = scalar(x, 1.0), scalar(x, 30.0), numbers.width
@@ -86,7 +86,7 @@ def _learn(x, x0, target, negatives, place, numbers, syn1neg, gradient):
     return loss
 
 
-@kernel
+@stage
 def _learn_from_the_mean(shard, i, place, numbers, syn0, syn1neg, work):
     """The example of centre i, whose input is the mean of its contexts' rows; the loss."""
     width, zero, one = numbers.width, np.int64(0), scalar(syn0, 1.0)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.compute.jit import kernel
+from corpora.compute.jit import kernel, stage
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
 from corpora.huffman import HuffmanTree, huffman, join_nodes
 from w2v.config import TrainConfig
@@ -69,13 +69,13 @@ class Scalars(NamedTuple):
     alpha: float
 
 
-@kernel
+@stage
 def addresses_of_tree(tree):
     """The arrays of a ``HuffmanTree`` as pointers."""
     return HuffmanTree(pointer(tree.offsets), pointer(tree.points), pointer(tree.codes))
 
 
-@kernel
+@stage
 def addresses_of_work(work):
     """The arrays of a ``HierarchicalWork`` as pointers."""
     return HierarchicalWork(
@@ -88,7 +88,7 @@ def addresses_of_work(work):
 # ---- stages: shards, trees and work by their addresses, matrices flat
 
 
-@kernel
+@stage
 def ask_for_later_rows(shard, i, numbers, tree, syn0, syn1):
     """Ask for the path of a centre some way ahead of i, and for the rows of one that is nearer."""
     width = numbers.width
@@ -103,7 +103,7 @@ def ask_for_later_rows(shard, i, numbers, tree, syn0, syn1):
         ask_for_row(syn0, np.int64(load(shard.kept, i + _AHEAD + numbers.window)) * width, width)
 
 
-@kernel
+@stage
 def list_contexts(shard, i, width, work):
     """inputs: the rows of the contexts of centre i; returns how many there are."""
     n_contexts = np.int64(0)
@@ -114,7 +114,7 @@ def list_contexts(shard, i, width, work):
     return n_contexts
 
 
-@kernel
+@stage
 def list_path(word, numbers, tree, work):
     """The nodes of a word's path, with their signs and steps, filled up to a multiple of TILE; returns their number."""
     path, alpha, width, errors = load(tree.offsets, word), numbers.alpha, numbers.width, work.errors
@@ -136,7 +136,7 @@ def list_path(word, numbers, tree, work):
     return length
 
 
-@kernel
+@stage
 def multiply_with_path(n_contexts, whole, numbers, syn0, syn1, work):
     """errors: the products of the inputs with the path's nodes; returns the number of inputs, 1 with CBOW."""
     errors, nodes, width, zero = work.errors, work.nodes, numbers.width, np.int64(0)
@@ -151,7 +151,7 @@ def multiply_with_path(n_contexts, whole, numbers, syn0, syn1, work):
     return np.int64(1)
 
 
-@kernel
+@stage
 def take_errors(n_inputs, whole, work):
     """errors: from products to steps; returns the loss."""
     errors, zero, size = work.errors, np.int64(0), n_inputs * whole
@@ -167,7 +167,7 @@ def take_errors(n_inputs, whole, work):
     return loss
 
 
-@kernel
+@stage
 def update_with_the_mean(n_contexts, length, whole, numbers, syn0, syn1, work):
     """Update the path's rows, and the contexts' with the gradient of their mean."""
     gradients, nodes, width, zero = work.gradients, work.nodes, numbers.width, np.int64(0)
@@ -179,7 +179,7 @@ def update_with_the_mean(n_contexts, length, whole, numbers, syn0, syn1, work):
         add_rows(syn0, load(work.inputs, j), work.share, zero, 0, gradients, nodes, whole, 1, width)
 
 
-@kernel
+@stage
 def update_with_each_context(n_contexts, length, whole, numbers, syn0, syn1, work):
     """Update the path's rows and the contexts', whose gradients are summed before any row changes."""
     errors, gradients, inputs, nodes = work.errors, work.gradients, work.inputs, work.nodes

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpora.compute.jit import kernel
+from corpora.compute.jit import kernel, stage
 from corpora.compute.simd import aligned_zeros, lanes_of, load, pointer, scalar, store
 from w2v.config import TrainConfig
 from w2v.objectives.losses import log_loss, probabilities
@@ -96,7 +96,7 @@ class Chunk(NamedTuple):
     window_end: int
 
 
-@kernel
+@stage
 def addresses_of_work(work):
     """The arrays of a ``Work`` as pointers."""
     return Work(
@@ -109,7 +109,7 @@ def addresses_of_work(work):
 # ---- stages of both: shards and work by their addresses, matrices flat
 
 
-@kernel
+@stage
 def begin_chunk(shard, begin, numbers, of_centres, of_contexts, syn1neg, work):
     """The chunk that begins here; lists its drawn words, and asks for the rows of the next chunk.
 
@@ -133,7 +133,7 @@ def begin_chunk(shard, begin, numbers, of_centres, of_contexts, syn1neg, work):
     return Chunk(begin, end, window_start, window_end)
 
 
-@kernel
+@stage
 def add_partner(work, place, chunk_size, row):
     """Note that the word at ``place`` of the chunk's surroundings has the row of an input as partner; its slot."""
     count = load(work.counts, place)
@@ -143,7 +143,7 @@ def add_partner(work, place, chunk_size, row):
     return slot
 
 
-@kernel
+@stage
 def count_contexts(shard, i):
     """The number of words in a centre's window beside itself."""
     return np.int64(load(shard.stop, i)) - np.int64(load(shard.first, i)) - 1
@@ -152,7 +152,7 @@ def count_contexts(shard, i):
 # ---- skip-gram
 
 
-@kernel
+@stage
 def pair_with_contexts(shard, chunk, numbers, syn0, syn1neg, work):
     """The products of each centre with its contexts, in hits; returns how many pairs there are.
 
@@ -176,7 +176,7 @@ def pair_with_contexts(shard, chunk, numbers, syn0, syn1neg, work):
     return n_pairs
 
 
-@kernel
+@stage
 def take_errors_of_pairs(shard, chunk, numbers, weight, n_pairs, loss, work):
     """From products in hits and errors to steps in them and in shares; returns the loss with the chunk's added.
 
@@ -203,7 +203,7 @@ def take_errors_of_pairs(shard, chunk, numbers, weight, n_pairs, loss, work):
     return loss
 
 
-@kernel
+@stage
 def sum_gradients_of_pairs(shard, chunk, width, column, size, syn1neg, work):
     """What the contexts' rows add to the gradients of the centres: ``size`` vectors from ``column`` on."""
     zero = np.int64(0)
@@ -217,7 +217,7 @@ def sum_gradients_of_pairs(shard, chunk, width, column, size, syn1neg, work):
         start += n_contexts
 
 
-@kernel
+@stage
 def update_drawn_of_pairs(shard, chunk, numbers, syn0, syn1neg, work):
     """Sum the gradients of the centres, before any row changes, and update the drawn words' rows.
 
@@ -252,7 +252,7 @@ def update_drawn_of_pairs(shard, chunk, numbers, syn0, syn1neg, work):
         left -= size
 
 
-@kernel
+@stage
 def update_contexts_and_centres(shard, chunk, numbers, syn0, syn1neg, work):
     """Add what a chunk has learnt to the rows of its contexts, then to those of its centres."""
     width, lanes = numbers.width, lanes_of(work.errors)
@@ -298,7 +298,7 @@ def skipgram_shared(shard, numbers, syn0, syn1neg, work, totals):
 # ---- CBOW
 
 
-@kernel
+@stage
 def list_means(shard, chunk, numbers, work):
     """List the contexts of each centre that has some; returns how many centres have.
 
@@ -326,7 +326,7 @@ def list_means(shard, chunk, numbers, work):
     return size
 
 
-@kernel
+@stage
 def take_means(size, numbers, syn0, work):
     """hidden: the means of the contexts' rows of the first ``size`` centres."""
     zero, lanes = np.int64(0), lanes_of(work.errors)
@@ -342,7 +342,7 @@ def take_means(size, numbers, syn0, work):
         left -= part
 
 
-@kernel
+@stage
 def take_errors_of_means(size, numbers, weight, syn1neg, loss, work):
     """Steps in hits and errors, from the products of the means; returns the loss with the chunk's added.
 
@@ -366,7 +366,7 @@ def take_errors_of_means(size, numbers, weight, syn1neg, loss, work):
     return loss
 
 
-@kernel
+@stage
 def update_drawn_of_means(size, numbers, syn1neg, work):
     """Sum the gradients of the means, before any row changes, and update the drawn words' rows.
 
@@ -402,7 +402,7 @@ def update_drawn_of_means(size, numbers, syn1neg, work):
         left -= part
 
 
-@kernel
+@stage
 def update_centres_and_contexts(shard, chunk, size, numbers, syn0, syn1neg, work):
     """Add what a chunk has learnt to the rows of its centres, then to those of its contexts."""
     width, lanes = numbers.width, lanes_of(work.errors)

@@ -41,6 +41,7 @@ class BackoffLM(LanguageModel):
     arena: Arena | None = None
     path: str | None = None
     _mapped: bool = field(default=False, init=False, repr=False)
+    kernels = "ngrams"
 
     @property
     def order(self) -> int:
