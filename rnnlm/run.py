@@ -40,7 +40,7 @@ from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
 OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system does not say
-KERNELS = 30 << 20  # bytes: those of training are loaded later
+KERNELS = 10 << 20  # bytes: those of training are loaded later
 SNAPSHOT_WORDS = 40
 TIMES = ("seconds", "words_per_second")  # of an epoch's report
 

@@ -37,7 +37,7 @@ from w2v.texts import Text
 from w2v.trainer import EpochReport, Progress, Trainer
 
 OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system does not say
-KERNELS = 30 << 20  # bytes: those of training are loaded later
+KERNELS = 10 << 20  # bytes: those of training are loaded later
 LOG_SECONDS = 10.0  # between two lines of progress in the log
 CLASS_ITERATIONS = 10  # of k-means, as word2vec.c
 _REMEDY = "remove it to start over"  # of what is found out only when the text is encoded with its words
