@@ -6,6 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("encode", "train", "score", "startup", "ngram", "w2v"):
+for name in ("encode", "train", "score", "ngram", "w2v"):
     print(f"\n## bench/{name}.py", flush=True)
     subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))])
