@@ -153,7 +153,7 @@ class DynamicLM(LanguageModel):
         return self._network_of(state).copy().lm
 
     def warm_up(self) -> None:
-        """Compile what learning needs, or load it from Numba's cache."""
+        """Compile what learning needs, or load it."""
         network = self._first()
         self._learn(network, np.empty(0, np.int32), 0)
         self._spare = network  # it has learnt nothing

@@ -216,7 +216,7 @@ class RecurrentLM(LanguageModel):
         return self._score_stream(np.array([word], np.int32), state, None, None)
 
     def warm_up(self) -> None:
-        """Compile what scoring needs, or load it from Numba's cache, so that a clock can be started afterwards."""
+        """Compile what scoring needs, or load it, so that a clock can be started afterwards."""
         self.log_probs(np.zeros(1, np.int32), self.start())
         if self.config.independent:
             self.log_probs(np.zeros(2, np.int32), self.start())

@@ -144,7 +144,7 @@ class Trainer:
         self.progress.position += ids.size
 
     def warm_up(self) -> float:
-        """Compile what training needs, or load it from Numba's cache; the seconds that it took."""
+        """Compile what training needs, or load it; the seconds that it took."""
         began = time.perf_counter()
         self.learn(self.train[:0])
         self.model.warm_up()

@@ -114,7 +114,7 @@ class Trainer:
         return (self.progress.words - self._began_at) / elapsed if elapsed > 0 else 0.0
 
     def warm_up(self) -> float:
-        """Compile what training needs, or load it from Numba's cache; the seconds that it took."""
+        """Compile what training needs, or load it; the seconds that it took."""
         began = time.perf_counter()
         if self.config.deterministic:
             self._lanes.warm_up()

@@ -8,7 +8,6 @@ largest first, and this one takes those that are left.
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Iterator
@@ -56,6 +55,8 @@ def compile_another() -> bool:
     for line in _lines(tuple(_expected)):
         if line in _done:
             continue
+        import ast
+
         module, name, words = line
         kernel, key = getattr(import_module(module), name, None), ast.literal_eval(words)
         if kernel is None or code_cache.load(kernel, key) is not None:

@@ -124,7 +124,7 @@ class LanguageModel:
         raise CorpusError(f"{type(self).__name__}: this model has no hidden states; only recurrent networks have them")
 
     def warm_up(self) -> None:
-        """Compile what scoring needs, or load it from Numba's cache, so that a clock can be started afterwards."""
+        """Compile what scoring needs, or load it, so that a clock can be started afterwards."""
 
     def check_text(self, stream: TokenStream) -> None:
         """Raise FormatError where the model is about one text only, and this is another."""

@@ -95,7 +95,7 @@ class CacheLM(LanguageModel):
         return result
 
     def warm_up(self) -> None:
-        """Compile what scoring needs, or load it from Numba's cache."""
+        """Compile what scoring needs, or load it."""
         self.score_ids(np.zeros(1, np.int32), self.start())
 
     def _spread(self, ids: np.ndarray, entering: np.ndarray, words: np.ndarray, bits: np.ndarray) -> np.ndarray:

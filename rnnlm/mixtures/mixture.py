@@ -139,7 +139,7 @@ class Mixture(LanguageModel):
             lm.threads = n
 
     def warm_up(self) -> None:
-        """Compile what scoring needs, or load it from Numba's cache, so that a clock can be started afterwards."""
+        """Compile what scoring needs, or load it, so that a clock can be started afterwards."""
         for lm in self.models:
             lm.warm_up()
 

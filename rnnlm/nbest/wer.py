@@ -95,15 +95,10 @@ def tune(
 
 
 def _halton(n: int, dimensions: int) -> np.ndarray:
-    """n points (n, dimensions) spread evenly in the unit cube: the radical inverses of 1, 2 ... in bases 2, 3, 5."""
-    points = np.zeros((n, dimensions))
-    for d, base in enumerate((2, 3, 5)[:dimensions]):
-        left, share = np.arange(1, n + 1), 1.0
-        while left.any():
-            share /= base
-            points[:, d] += share * (left % base)
-            left //= base
-    return points
+    """n points (n, dimensions) spread evenly in the unit cube; without the first one, which is 0."""
+    from scipy.stats import qmc  # which takes a while to load
+
+    return qmc.Halton(dimensions, scramble=False).random(n + 1)[1:]
 
 
 class _Search:
