@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +28,8 @@ from corpora.jobs import resumable
 from corpora.jobs.progress import bar
 from corpora.jobs.record import made_of, require_types
 from corpora.jobs.resumable import Claim, checkpoint_of
-from corpora.jobs.system import available_memory, polite_interrupt, readable_size, resident_memory
+from corpora.jobs.run import KERNELS, TIMES, TrainingRun
+from corpora.jobs.system import polite_interrupt, readable_size
 from corpora.settings import require_same
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
@@ -39,10 +39,7 @@ from rnnlm.io import load, native
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
-OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system does not say
-KERNELS = 10 << 20  # bytes: those of training are loaded later
 SNAPSHOT_WORDS = 40
-TIMES = ("seconds", "words_per_second")  # of an epoch's report
 
 
 def check_outputs(
@@ -78,8 +75,8 @@ class Saved(NamedTuple):
 
 
 @dataclass
-class Run:
-    """``say``: where notes go (one line each).  ``show``: where generated snapshots go."""
+class Run(TrainingRun):
+    """A run of ``rnnlm train``.  ``show``: where generated snapshots go."""
 
     output: str
     model_config: ModelConfig
@@ -104,7 +101,7 @@ class Run:
         Whoever stops reading the reports (an error, a closed pipe) leaves a checkpoint as well.
         """
         saved = self._find()
-        self._require_memory()
+        self._require_room()
         if saved is not None:
             try:
                 self.trainer = self._resume(saved)
@@ -113,9 +110,7 @@ class Run:
                 saved = None
         if saved is None:
             self.trainer = self._begin()
-        seconds = self._warm_up()
-        if seconds > 3:
-            self.say(f"compiled in {seconds:.0f} s; kept for the next time")
+        self._tell_compiled(self._warm_up())
         if saved is None:
             self._forget_checkpoint()  # of the run that --force replaces
         self._saved_at = time.monotonic()
@@ -136,21 +131,15 @@ class Run:
 
     # ---- beginning and going on
 
-    def _require_memory(self) -> None:
+    def _require_room(self) -> None:
         config, n_words = self.model_config, len(self.texts.vocab)
         item = np.dtype(config.dtype).itemsize
         parameters = item * sum(int(np.prod(shape)) for shape in parameter_shapes(config, n_words).values())
         # drawing them takes as much again, for a moment; but direct connections, which are zeros, take it once
         more = 2 * parameters - item * config.direct + KERNELS
         ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
-        held, free = resident_memory(), available_memory()
         figure = f"{readable_size(parameters)} of parameters, {readable_size(ids)} of ids"
-        if free is not None and more > free:
-            raise CorpusError(
-                f"training needs about {readable_size(more)} more of memory ({figure}), "
-                f"{readable_size(free)} are free: lower `hidden`, `direct` or `max_vocab`"
-            )
-        self.say(f"memory: about {readable_size(more + (ids + OVERHEAD if held is None else held))} ({figure})")
+        self._require_memory(more, ids, figure, "lower `hidden`, `direct` or `max_vocab`")
 
     def _begin(self) -> Trainer:
         config, train = self.model_config, self.train_config
@@ -268,10 +257,6 @@ class Run:
         self.say(f"going on from {saved.path}: {place}")
         return trainer
 
-    def _forget_checkpoint(self) -> None:
-        with suppress(FileNotFoundError):
-            os.remove(self.checkpoint)
-
     def _warm_up(self) -> float:
         """Load or compile the kernels before the clock of the first epoch starts; the seconds that it took."""
         began = time.perf_counter()
@@ -314,7 +299,7 @@ class Run:
             self._bar.set_postfix_str(f"{trainer.train_entropy:.3f} bits", refresh=False)
         if self._interrupt.number is not None:
             self._stop(self._interrupt.number)
-        if time.monotonic() - self._saved_at > 60 * self.checkpoint_minutes:
+        if self._is_due():
             self._try_checkpoint()
         if self.snapshot_words:
             before, self._shown_words = self._shown_words, self._words_read()
@@ -332,15 +317,10 @@ class Run:
             self._stop(self._interrupt.number)
 
     def _stop(self, number: int) -> None:
-        self._clear_bar()
-        self.say(f"stopping: the state goes to {self.checkpoint} (Ctrl-C once more: at once, without it)")
+        self._tell_stopping()
         self._save_checkpoint()
         self.say(f"stopped; the same command goes on from {self.checkpoint}")
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-    def _clear_bar(self) -> None:
-        if hasattr(self._bar, "clear"):  # one that is shown: it comes back below what is printed now
-            self._bar.clear()
+        self._end(number)
 
     def _snapshot(self) -> str:
         from corpora.text.tokenizers import from_spec
@@ -350,17 +330,6 @@ class Run:
         rng = np.random.default_rng([self.train_config.seed, progress.epoch, progress.position])
         text = map(from_spec(self.tokenizer).join, sentences(generate(self.trainer.model, SNAPSHOT_WORDS, rng)))
         return "\n".join([f"--- epoch {progress.epoch}, word {progress.position}", *text])
-
-    def _try_checkpoint(self) -> None:
-        """Save the state on the way: where that fails, training goes on."""
-        try:
-            self._save_checkpoint()
-        except Diverged:
-            raise
-        except CorpusError as error:
-            self._clear_bar()
-            self.say(f"Warning: {error}; training goes on without a new checkpoint")
-        self._saved_at = time.monotonic()
 
     def _save_checkpoint(self) -> None:
         progress = asdict(self.trainer.progress)

@@ -10,17 +10,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from corpora.errors import CorpusError
+from corpora.jobs.run import Diverged
 from rnnlm.config import TrainConfig
 from rnnlm.engines import Engine, engine_of
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
 
 _NO_PERPLEXITY = 1024  # bits per word whose perplexity is no number any more
 LOG2_E = math.log2(math.e)
-
-
-class Diverged(CorpusError):
-    """Training produced a number that is not finite."""
 
 
 @dataclass(frozen=True)

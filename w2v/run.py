@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -25,7 +24,8 @@ from corpora.files.output import STDOUT, replace_file
 from corpora.jobs.progress import bar
 from corpora.jobs.record import made_of
 from corpora.jobs.resumable import checkpoint_of, keeps_state
-from corpora.jobs.system import available_memory, polite_interrupt, readable_size, resident_memory
+from corpora.jobs.run import KERNELS, TIMES, Diverged, TrainingRun
+from corpora.jobs.system import polite_interrupt, readable_size
 from w2v import io, start
 from w2v.checkpoint import Checkpoint, Settings, sums, unusable
 from w2v.config import TrainConfig
@@ -36,16 +36,9 @@ from w2v.model import WordVectors
 from w2v.texts import Text
 from w2v.trainer import EpochReport, Progress, Trainer
 
-OVERHEAD = 130 << 20  # bytes: Python and what it has loaded, where the system does not say
-KERNELS = 10 << 20  # bytes: those of training are loaded later
 LOG_SECONDS = 10.0  # between two lines of progress in the log
 CLASS_ITERATIONS = 10  # of k-means, as word2vec.c
 _REMEDY = "remove it to start over"  # of what is found out only when the text is encoded with its words
-TIMES = ("seconds", "words_per_second")  # of an epoch's report
-
-
-class Diverged(CorpusError):
-    """The loss, or a vector, is no longer a number."""
 
 
 def require_writable(output: str, settings: Settings) -> None:
@@ -59,10 +52,9 @@ def require_writable(output: str, settings: Settings) -> None:
 
 
 @dataclass
-class Run:
-    """``initial``: vectors to train on.  ``resumed``: the checkpoint that is gone on from.
+class Run(TrainingRun):
+    """A run of ``w2v train``.  ``initial``: vectors to train on.  ``resumed``: the checkpoint that is gone on from.
 
-    ``checkpoint_minutes`` None: no checkpoints.  ``say``: where notes go, one line each.
     ``watch``: called a few times a second in place of a progress bar.
     """
 
@@ -88,7 +80,7 @@ class Run:
         Where it is stopped the state is saved first: KeyboardInterrupt for Ctrl-C, SystemExit for SIGTERM and SIGHUP.
         Whoever stops reading the reports (an error, a closed pipe) leaves a checkpoint as well.
         """
-        self._require_memory()
+        self._require_room()
         if self.settings.classes > len(self.text.vocab):
             n_words = len(self.text.vocab)
             raise CorpusError(f"`classes` {self.settings.classes}: more classes than the {n_words} words; lower it")
@@ -96,10 +88,8 @@ class Run:
             self._begin()
         else:
             self._resume()
-        seconds = self.trainer.warm_up()
-        if seconds > 3:
-            self.say(f"compiled in {seconds:.0f} s; kept for the next time")
-        if self.resumed is None and self.checkpoint is not None:
+        self._tell_compiled(self.trainer.warm_up())
+        if self.resumed is None:
             self._forget_checkpoint()  # of the run that --force replaces
         self._saved_at = self._logged_at = time.monotonic()
         self._epoch_began = time.perf_counter()
@@ -125,31 +115,24 @@ class Run:
         except BaseException:  # Ctrl-C: all that was learnt is still there
             self._leave()
             raise
-        if self.checkpoint is not None:
-            self._forget_checkpoint()
+        self._forget_checkpoint()
 
     # ---- beginning and going on
 
-    def _require_memory(self) -> None:
+    def _require_room(self) -> None:
         text = self.text
         need = needed(self.config, text.vocab.counts, text.ids.size, self.threads)
         # vectors to train on are given back when they are copied, before the matrices beside them grow
         older = 0 if self.initial is None else self.initial.bytes_in_memory
         copied = need.vectors if older and self.initial.state else Matrices.bytes_of_one(len(text.vocab), self.config)
         more = max(need.vectors + need.beside + KERNELS - older, copied)
-        held, free = resident_memory(), available_memory()
         figure = (
             f"{readable_size(need.vectors)} of vectors, {readable_size(need.beside)} of copies and tables, "
             f"{readable_size(text.bytes_in_memory)} of ids"
         )
-        if free is not None and more > free:
-            deterministic = "omit `deterministic`, " if self.config.deterministic else ""
-            raise CorpusError(
-                f"training needs about {readable_size(more)} more of memory ({figure}), "
-                f"{readable_size(free)} are free: {deterministic}lower `size` or `max_vocab`, or raise `min_count`"
-            )
-        total = more + (text.bytes_in_memory + OVERHEAD if held is None else held)
-        self.say(f"memory: about {readable_size(total)} ({figure})")
+        deterministic = "omit `deterministic`, " if self.config.deterministic else ""
+        remedy = f"{deterministic}lower `size` or `max_vocab`, or raise `min_count`"
+        self._require_memory(more, text.bytes_in_memory, figure, remedy)
 
     def _begin(self) -> None:
         matrices, taken = start.create(self.config, self.text, self.initial)
@@ -185,10 +168,6 @@ class Run:
             self.config, matrices, self.text.ids, counts,
             threads=self.threads, on_tick=self._on_tick, at_rest=self._at_rest,
         )  # fmt: skip
-
-    def _forget_checkpoint(self) -> None:
-        with suppress(FileNotFoundError):
-            os.remove(self.checkpoint)
 
     @property
     def _share(self) -> float:
@@ -234,12 +213,8 @@ class Run:
         is_stopped = self._interrupt.number is not None
         if is_stopped and self.checkpoint is not None and not self._is_told:
             self._is_told = True
-            self._tell(f"stopping: the state goes to {self.checkpoint} (Ctrl-C once more: at once, without it)")
-        return is_stopped or self._failure is not None or not is_finite or self._is_due(now)
-
-    def _is_due(self, now: float) -> bool:
-        """Whether it is time for a checkpoint."""
-        return self.checkpoint is not None and now - self._saved_at >= 60 * self.checkpoint_minutes
+            self._tell_stopping()
+        return is_stopped or self._failure is not None or not is_finite or self._is_due()
 
     def _progress_line(self, trainer: Trainer) -> dict:
         progress = trainer.progress
@@ -257,7 +232,7 @@ class Run:
             self._leave()
             raise self._failure
         self._stop_if_asked()
-        if self._is_due(time.monotonic()):
+        if self._is_due():
             self._try_checkpoint()
 
     def _stop_if_asked(self) -> None:
@@ -265,7 +240,7 @@ class Run:
         number = self._interrupt.number
         if number is not None:
             self._leave()
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            self._end(number)
 
     def _require_numbers(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -277,14 +252,6 @@ class Run:
             f"training diverged in epoch {self.trainer.progress.epoch} ({finding}): lower `alpha` ({alpha:g}); "
             "nothing is written"
         )
-
-    def _clear_bar(self) -> None:
-        if hasattr(self._bar, "clear"):  # one that is shown: it comes back below what is printed now
-            self._bar.clear()
-
-    def _tell(self, line: str) -> None:
-        self._clear_bar()
-        self.say(line)
 
     # ---- what is written
 
@@ -332,16 +299,6 @@ class Run:
         return CorpusError(
             f"{error}; {place} has all that was learnt: make room{moved}, and the same command writes it"
         )
-
-    def _try_checkpoint(self) -> None:
-        """Save the state on the way: where that fails, training goes on."""
-        try:
-            self._save_checkpoint()
-        except Diverged:
-            raise
-        except CorpusError as error:
-            self._tell(f"Warning: {error}; training goes on without a new checkpoint")
-        self._saved_at = time.monotonic()
 
     def _save_checkpoint(self, place: str | None = None) -> None:
         """Save the state, in the checkpoint if no other ``place`` is given."""

@@ -351,7 +351,7 @@ def test_standard_input_is_read_once_only(w2v):
 
 
 def test_too_little_memory_is_told_before_it_is_taken(folder, w2v, monkeypatch):
-    monkeypatch.setattr("w2v.run.available_memory", lambda: 1 << 20)
+    monkeypatch.setattr("corpora.jobs.run.available_memory", lambda: 1 << 20)
     code, _, err = w2v(f"train text -o v {SMALL}")
     assert code == 1
     assert "training needs about" in err
