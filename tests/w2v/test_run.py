@@ -67,8 +67,8 @@ def test_paths_of_a_checkpoint_mean_the_same_everywhere(folder):
 
 def test_memory_is_told_before_it_is_taken(small_run, monkeypatch):
     said = []
-    monkeypatch.setattr("corpora.jobs.run.available_memory", lambda: 30_000_000)
-    with pytest.raises(CorpusError, match=r"needs about \d+ MB more of memory .*, 30 MB are free: lower `size`"):
+    monkeypatch.setattr("corpora.jobs.run.available_memory", lambda: 10_000_000)
+    with pytest.raises(CorpusError, match=r"needs about \d+ MB more of memory .*, 10 MB are free: lower `size`"):
         next(small_run(say=said.append).epochs())
     assert said == []
     monkeypatch.setattr("corpora.jobs.run.available_memory", lambda: None)  # the system does not say
