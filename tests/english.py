@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md")
 PACKAGES = ("corpora", "rnnlm", "w2v")
-NOT_YET = ("corpora/compute/", "w2v/rows.py")  # still to be mended
+NOT_YET: tuple[str, ...] = ()  # what is still to be mended
 
 _THING = (
     r"(?:centre|character|class|column|component|example|file|hypothesis|iteration|line|n-gram|node|object|page|"

@@ -22,7 +22,7 @@ TILE = 4  # lists of rows to multiply with have a multiple of this length
 def _dots(n_x: int, n_z: int, adds: bool):
     """out[o0 + i*o_next + k] = x[x_rows[x0 + i]:] . z[z_rows[z0 + k]:] for i < n_x, k < n_z: 12 products at most.
 
-    Of the columns from ``column`` on, so many vectors.  ``adds``: += in the place of =.
+    Only ``n_vectors`` vectors of columns, from ``column`` on.  ``adds``: += instead of =.
     """
 
     @intrinsic(plain_rows.dots(n_x, n_z, adds))

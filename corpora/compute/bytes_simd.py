@@ -109,7 +109,7 @@ def store8(typing_context, address, x):
 
 @intrinsic(plain_bytes.separator_mask)
 def separator_mask(typing_context, address):
-    """Of 64 bytes, a bit for each that is a space, a tab or a newline; the first byte's is the lowest."""
+    """One bit for each of 64 bytes: whether it is a space, a tab or a newline; that of the first byte is the lowest."""
 
     def code(context, builder, signature, args):
         text = builder.load(builder.inttoptr(args[0], _bytes64().as_pointer()), align=1)
@@ -123,7 +123,7 @@ def separator_mask(typing_context, address):
 
 @intrinsic(plain_bytes.trailing_zeros)
 def trailing_zeros(typing_context, x):
-    """The index of the lowest bit that is set; 64 where none is."""
+    """The index of the lowest bit that is set; 64 for zero."""
 
     def code(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(llvm.I1, 0))
@@ -133,7 +133,7 @@ def trailing_zeros(typing_context, x):
 
 @intrinsic(plain_bytes.leading_zeros)
 def leading_zeros(typing_context, x):
-    """How many bits above the highest one that is set are not; 64 where none is."""
+    """The number of bits above the highest one that is set; 64 for zero."""
 
     def code(context, builder, signature, args):
         return builder.ctlz(args[0], ir.Constant(llvm.I1, 0))
