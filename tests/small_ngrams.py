@@ -189,6 +189,12 @@ def _digits_decide(twin: reference.Model, smoothing: str) -> bool:
     return True
 
 
+def float32_is_enough(twin: reference.Model) -> bool:
+    """Whether no history leaves so little that weights of back-off, differences from 1 in float32, lose four digits."""
+    masses = (mass for history in twin.probs if history for mass in _left(twin, history))
+    return not any(1e-6 < mass < 1e-3 for mass in masses)
+
+
 def _left(twin: reference.Model, history: tuple[bytes, ...]) -> tuple[float, float]:
     """What p(. | history) leaves for words that have not followed it, and what the shorter history does."""
     words = twin.probs[history]
