@@ -22,6 +22,7 @@ from corpora.compute.processors import available
 if TYPE_CHECKING:
     import subprocess
 
+_CODE = "from corpora.compute import ahead; ahead.main()"
 _expected: list[str] = []
 _helper: subprocess.Popen | None = None
 _is_helper = False
@@ -37,15 +38,12 @@ def start() -> None:
     """Start a process that compiles what is expected, unless there is one, or no processor for it."""
     global _helper
     if _helper is None and _expected and not _is_helper and available() > 1:
-        import subprocess
+        from subprocess import DEVNULL
 
-        code = "from corpora.compute import ahead; ahead.main()"
+        from corpora.jobs import second_python
+
         with suppress(OSError):
-            _helper = subprocess.Popen(
-                [sys.executable, "-c", code, str(os.getpid()), *_expected],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the command; this one ends when the command has
-            )  # fmt: skip
+            _helper = second_python.start(_CODE, str(os.getpid()), *_expected, stdin=DEVNULL, stdout=DEVNULL)
 
 
 def compile_another() -> bool:

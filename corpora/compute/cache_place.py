@@ -110,16 +110,16 @@ def _written(folder: str, root: str, name: str, content: bytes) -> bool:
 @contextmanager
 def claimed(source_folder: str, name: str) -> Iterator[bool]:
     """Whether this process alone may make the file of a name now; True also where there is no place for locks."""
-    folder, root = lasting_folders(source_folder)[0]
-    path, descriptor = os.path.join(folder, f"{name}.lock"), None
-    is_free = True
-    with suppress(OSError):
-        if root not in _closed and not _is_foreign(folder, root):
-            os.makedirs(folder, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            is_free = locks.try_lock(descriptor) is not False
-            if is_free and not locks.is_at(descriptor, path):
-                is_free = False  # it was removed in between; the next attempt makes another
+    path, descriptor = "", None
+    for folder, root in lasting_folders(source_folder):
+        if descriptor is None and root not in _closed and not _is_foreign(folder, root):
+            path = os.path.join(folder, f"{name}.lock")
+            with suppress(OSError):
+                os.makedirs(folder, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    is_free = descriptor is None or locks.try_lock(descriptor) is not False
+    if descriptor is not None and is_free and not locks.is_at(descriptor, path):
+        is_free = False  # it was removed in between; the next attempt makes another
     try:
         yield is_free
     finally:

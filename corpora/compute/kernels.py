@@ -35,6 +35,7 @@ _LAYOUTS = {
     for flags in (0, _C, _F, _C | _F)
     for writeable in (0, _WRITEABLE)
 }
+_FLAGS = _C | _F | _ALIGNED | _WRITEABLE
 _lock = threading.RLock()
 
 
@@ -115,20 +116,15 @@ def code_of(kernel: Kernel, words: tuple, meanwhile: Callable[[], bool]) -> tupl
 
     While another process compiles it ``meanwhile`` is called, which returns whether it found something to do.
     """
-    from corpora.compute.native import Code
-
     while True:
-        found = code_cache.load(kernel, words)
-        if found is not None and len(found) == len(Code._fields):
-            return Code(*found), False
+        if code := _kept(kernel, words):
+            return code, False
         with code_cache.claimed(kernel, words) as is_free:
             if is_free:
                 from corpora.compute import ahead, compiler
 
-                # it may have been kept between looking and claiming
-                found = code_cache.load(kernel, words)
-                if found is not None and len(found) == len(Code._fields):
-                    return Code(*found), False
+                if code := _kept(kernel, words):  # between looking and claiming
+                    return code, False
                 ahead.start()
                 code = compiler.compile_entry(kernel, words)
                 code_cache.save(kernel, words, code)
@@ -137,12 +133,19 @@ def code_of(kernel: Kernel, words: tuple, meanwhile: Callable[[], bool]) -> tupl
             time.sleep(_PAUSE)
 
 
+def _kept(kernel: Kernel, words: tuple) -> Code | None:
+    from corpora.compute.native import Code
+
+    found = code_cache.load(kernel, words)
+    return Code(*found) if found is not None and len(found) == len(Code._fields) else None
+
+
 def _describe(args, key: list, values: list) -> None:
     """Append to a key what the arguments are, and to the values the addresses of arrays, and numbers."""
     for x in args:
         kind = type(x)
         if kind is np.ndarray:
-            key.append((x.dtype, x.ndim, x.flags.num & 0x503))
+            key.append((x.dtype, x.ndim, x.flags.num & _FLAGS))
             values.append(id(x))
         elif kind in _NUMBERS:
             key.append(kind)
@@ -152,7 +155,7 @@ def _describe(args, key: list, values: list) -> None:
             key.append(len(x))
             _describe(x, key, values)
         elif isinstance(x, np.ndarray):
-            key.append((x.dtype, x.ndim, x.flags.num & 0x503))
+            key.append((x.dtype, x.ndim, x.flags.num & _FLAGS))
             values.append(id(x))
         else:
             raise TypeError(f"a kernel takes arrays, numbers and tuples of them, not {kind.__name__}")

@@ -18,11 +18,12 @@ import threading
 from contextlib import suppress
 
 from corpora.errors import CorpusError
+from corpora.jobs import second_python
 from corpora.text.tokenizers import Tokenizer, from_spec
 
 _HELLO = b"tokenizing\n"
 _FAILED = 1
-_START = "import sys; sys.path[:] = sys.argv[2:]; from corpora.text.workers import serve; serve(sys.argv[1])"
+_START = "from corpora.text.workers import serve; serve(sys.argv[1])"
 _PATIENCE = 10.0  # seconds for a process that was told to end
 
 
@@ -69,12 +70,7 @@ class Workers:
 
 class _Worker:
     def __init__(self, spec: str):
-        if not sys.executable or getattr(sys, "frozen", False):
-            raise OSError("there is no interpreter to start")
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, spec, *sys.path],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **_apart(),
-        )  # fmt: skip
+        self._process = second_python.start(_START, spec, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def is_ready(self) -> bool:
         """Whether it has begun to serve: waits for that."""
@@ -108,13 +104,6 @@ class _Worker:
             return "a process that tokenizes the text does not answer"
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit status {code}"
         return f"a process that tokenizes the text {how}"
-
-
-def _apart() -> dict:
-    """A worker is no part of the terminal's foreground group: Ctrl-C is for the process that started it."""
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    return {"start_new_session": True}
 
 
 def _read_frame(pipe) -> bytes | None:

@@ -1,6 +1,7 @@
 """Compiled code in files: what is damaged, full, forbidden or somebody else's stops nothing and is not believed."""
 
 import errno
+import functools
 import marshal
 import os
 import stat
@@ -12,6 +13,7 @@ import pytest
 
 from corpora.compute import cache_place, code_cache
 from corpora.compute.jit import exact_kernel
+from corpora.jobs import second_python
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
 ROOT = Path(__file__).resolve().parents[2]
@@ -222,6 +224,29 @@ def test_code_depends_on_the_source_of_the_modules_that_its_module_imports(tmp_p
     assert stamp("inner") != first
     assert stamp(at=code_cache._STARTED + 1e-3) is None, "changed while this process runs"
     code_cache._source.cache_clear()
+
+
+def test_what_one_process_compiles_is_claimed_also_where_the_first_folder_cannot_be_written(places, monkeypatch):
+    (places / "file").touch()
+    folders = tuple((str(folder), str(folder)) for folder in (places / "file" / "code", places / "own"))
+    monkeypatch.setattr(cache_place, "lasting_folders", functools.cache(lambda source: folders))
+    with cache_place.claimed("/nowhere", "name") as mine:
+        assert mine
+        with cache_place.claimed("/nowhere", "name") as theirs:
+            assert not theirs
+    with cache_place.claimed("/nowhere", "name") as mine:
+        assert mine
+    assert files(places / "own") == [], "no lock is left"
+
+
+def test_the_second_process_takes_no_module_from_the_folder_that_the_user_stands_in(tmp_path, monkeypatch):
+    (tmp_path / "bisect.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    code = "import bisect; print(sys.argv[1:], bisect.__file__)"
+    process = second_python.start(code, "a", "b", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    out = process.communicate()[0].decode()
+    assert out.startswith("['a', 'b'] ")
+    assert str(tmp_path) not in out
 
 
 KERNELS = """
