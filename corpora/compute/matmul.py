@@ -1,0 +1,274 @@
+"""Products of matrices, each element summed in the order of the inner dimension, whatever is computed beside it.
+
+So rows and columns may be shared out among threads, or come in smaller batches, and every bit stays the same; it is
+the same with AVX2 and AVX-512, too.
+
+One factor is packed in panels: ``2 * lanes`` columns that lie together, row after row.  A block of rows of the result,
+as wide as a panel, stays in registers over the whole sum (the register tiling of Goto & van de Geijn, 2008).
+
+Legend: C (m, n), A (m, k), B (k, n); ``ld`` is the length of a row in memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpora.compute import plain_simd
+from corpora.compute.jit import exact_kernel
+from corpora.compute.lazy import cgutils, ir, llvm, types
+from corpora.compute.machine import VECTOR_BYTES
+from corpora.compute.plain import intrinsic
+from corpora.compute.simd import aligned_zeros, lanes_of, load, pointer, scalar, store
+
+# rows of a block: with two vectors each, their factor and a part of a panel, they fit the registers (32, or 16 of AVX2)
+ROWS = 12 if VECTOR_BYTES == 64 else 6
+DEPTH = 2048  # rows of B that are packed at once: a panel of them takes half of a second-level cache
+
+
+def panel_width(dtype) -> int:
+    """Columns of a panel."""
+    return 2 * VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def packed_size(k: int, n: int, dtype) -> int:
+    """Elements of a whole (k, n) matrix in panels."""
+    width = panel_width(dtype)
+    return k * (-(-n // width) * width)
+
+
+def room_for_products(dtype) -> np.ndarray:
+    """Scratch for ``multiply``: a panel, and a block of the result that is narrower than its panel."""
+    return aligned_zeros(((DEPTH + ROWS) * panel_width(dtype),), dtype)
+
+
+def _plain_block(n_rows: int, n_vectors: int):
+    def block(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+        width = n_vectors * plain_simd.lanes_of(C)
+        for r in range(n_rows):
+            row = plain_simd.part(C, c0 + r * ldc, width)
+            total = row.copy() if accumulate else np.zeros_like(row)
+            for j in range(k):
+                total += plain_simd.load(A, a0 + r * lda + j) * plain_simd.part(P, p0 + j * ldp, width)
+            row[...] = total
+
+    return block
+
+
+def _block(n_rows: int, n_vectors: int):
+    """C[c0 + r*ldc : +width] (+)= sum_j A[a0 + r*lda + j] P[p0 + j*ldp : +width] for r < n_rows, all flat."""
+
+    @intrinsic(_plain_block(n_rows, n_vectors))
+    def block(typing_context, C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+        def code(context, builder, signature, args):
+            vector, lanes = llvm.vector(signature.args[0])
+            c_data, a_data, p_data = (llvm.data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
+            c0, ldc, a0, lda, p0, ldp, k, accumulate = (args[i] for i in (1, 2, 4, 5, 7, 8, 9, 10))
+            at = [llvm.constant(v * lanes) for v in range(n_vectors)]
+
+            def row_of(data, first, ld, r):
+                return builder.gep(data, [builder.add(first, builder.mul(ld, llvm.constant(r)))])
+
+            c_rows = [row_of(c_data, c0, ldc, r) for r in range(n_rows)]
+            a_rows = [row_of(a_data, a0, lda, r) for r in range(n_rows)]
+            sums = [[cgutils.alloca_once(builder, vector) for _ in at] for _ in range(n_rows)]
+            with builder.if_else(builder.icmp_signed("!=", accumulate, llvm.constant(0))) as (adding, beginning):
+                with adding:
+                    for row, totals in zip(c_rows, sums, strict=True):
+                        for place, total in zip(at, totals, strict=True):
+                            builder.store(llvm.load(builder, row, place, vector), total)
+                with beginning:
+                    for totals in sums:
+                        for total in totals:
+                            builder.store(ir.Constant(vector, [0.0] * lanes), total)
+            panel = builder.gep(p_data, [p0])
+            with cgutils.for_range(builder, k, intp=llvm.I64) as loop:
+                line = builder.mul(loop.index, ldp)
+                parts = [llvm.load(builder, panel, builder.add(line, place), vector) for place in at]
+                for row, totals in zip(a_rows, sums, strict=True):
+                    factor = llvm.splat(builder, builder.load(builder.gep(row, [loop.index])), vector)
+                    for part, total in zip(parts, totals, strict=True):
+                        builder.store(llvm.fma(builder, factor, part, builder.load(total)), total)
+            for row, totals in zip(c_rows, sums, strict=True):
+                for place, total in zip(at, totals, strict=True):
+                    llvm.store(builder, builder.load(total), row, place)
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(C, i, i, A, i, i, P, i, i, i, i), code
+
+    return block
+
+
+_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12 = (_block(r, 2) for r in range(1, 13))
+_1_half, _2_half, _4_half, _6_half, _8_half, _12_half = (_block(r, 1) for r in (1, 2, 4, 6, 8, 12))
+
+
+@exact_kernel
+def _wide_rows(rows, C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+    """``rows`` <= ROWS rows of C, as wide as a panel."""
+    if rows == 6:
+        _6(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    elif rows == 5:
+        _5(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    elif rows == 4:
+        _4(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    elif rows == 3:
+        _3(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    elif rows == 2:
+        _2(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    elif rows == 1:
+        _1(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    elif ROWS == 12:
+        if rows == 12:
+            _12(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        elif rows == 11:
+            _11(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        elif rows == 10:
+            _10(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        elif rows == 9:
+            _9(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        elif rows == 8:
+            _8(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        elif rows == 7:
+            _7(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+
+
+@exact_kernel
+def _half_rows(rows, C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+    """Some of ``rows`` rows of C, half as wide as a panel; how many."""
+    if ROWS == 12 and rows >= 12:
+        _12_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        return 12
+    if ROWS == 12 and rows >= 8:
+        _8_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        return 8
+    if ROWS == 6 and rows >= 6:
+        _6_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        return 6
+    if rows >= 4:
+        _4_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        return 4
+    if rows >= 2:
+        _2_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        return 2
+    _1_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    return 1
+
+
+@exact_kernel
+def _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, ldp, k, accumulate):
+    """A panel's columns of C, over m rows that are shared out evenly among blocks."""
+    done = np.int64(0)
+    if is_wide:
+        blocks = (m + ROWS - 1) // ROWS
+        for left in range(blocks, 0, -1):
+            rows = (m - done + left - 1) // left
+            _wide_rows(rows, C, c0 + done * ldc, ldc, A, a0 + done * lda, lda, P, p0, ldp, k, accumulate)
+            done += rows
+    else:
+        while done < m:
+            rows = m - done
+            done += _half_rows(rows, C, c0 + done * ldc, ldc, A, a0 + done * lda, lda, P, p0, ldp, k, accumulate)
+
+
+@exact_kernel
+def _panel(C, c0, ldc, m, width, A, a0, lda, P, p0, k, tile, t0, accumulate):
+    """C[c0:] (+)= A P, ``width`` columns; where these are fewer than vectors have, through the ``tile`` at t0."""
+    lanes = lanes_of(C)
+    is_wide, ldp = width > lanes, 2 * lanes
+    if width == lanes or width == ldp:
+        _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, ldp, k, accumulate)
+        return
+    for done in range(np.int64(0), m, ROWS):
+        rows, at = min(np.int64(ROWS), m - done), c0 + done * ldc
+        for r in range(rows):
+            for i in range(width):
+                store(tile, t0 + r * ldp + i, load(C, at + r * ldc + i))
+        _panel_rows(tile, t0, ldp, rows, is_wide, A, a0 + done * lda, lda, P, p0, ldp, k, accumulate)
+        for r in range(rows):
+            for i in range(width):
+                store(C, at + r * ldc + i, load(tile, t0 + r * ldp + i))
+
+
+@exact_kernel
+def _pack_panel(B, b0, ldb, k, width, is_transposed, P, p0):
+    """``width`` columns of B as a panel, filled up with zeros; ``is_transposed``: B's columns lie as rows."""
+    ldp = 2 * lanes_of(P)
+    for i in range(k):
+        if is_transposed:
+            for j in range(width):
+                store(P, p0 + i * ldp + j, load(B, b0 + j * ldb + i))
+        else:
+            for j in range(width):
+                store(P, p0 + i * ldp + j, load(B, b0 + i * ldb + j))
+        for j in range(width, ldp):
+            store(P, p0 + i * ldp + j, scalar(P, 0.0))
+
+
+@exact_kernel
+def pack_at(B, b0, ldb, k, n, is_transposed, P, p0):
+    """All panels of B (k, n), flat; ``is_transposed``: B is (n, k) in memory.  P: see ``packed_size``."""
+    ldp = 2 * lanes_of(P)
+    for j in range(0, n, ldp):
+        first = b0 + j * ldb if is_transposed else b0 + j
+        _pack_panel(B, first, ldb, k, min(ldp, n - j), is_transposed, P, p0 + j * k)
+
+
+@exact_kernel
+def multiply_packed(C, c0, ldc, m, n, A, a0, lda, k, P, p0, tile, t0, accumulate):
+    """C (m, n) (+)= A (m, k) B, flat, where P holds B in panels; ``tile``: ROWS panels' lines from t0 on."""
+    ldp = 2 * lanes_of(C)
+    for j in range(0, n, ldp):
+        _panel(C, c0 + j, ldc, m, min(ldp, n - j), A, a0, lda, P, p0 + j * k, k, tile, t0, accumulate)
+
+
+@exact_kernel
+def multiply_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, is_transposed, room, accumulate):
+    """C (m, n) (+)= A (m, k) B (k, n), flat; ``is_transposed``: B is (n, k) in memory.  ``room_for_products``."""
+    ldp = 2 * lanes_of(C)
+    tile = DEPTH * ldp
+    for start in range(np.int64(0), k, DEPTH):
+        depth = min(np.int64(DEPTH), k - start)
+        adds = accumulate if start == 0 else np.int64(1)
+        for j in range(0, n, ldp):
+            width = min(ldp, n - j)
+            first = b0 + j * ldb + start if is_transposed else b0 + start * ldb + j
+            _pack_panel(B, first, ldb, depth, width, is_transposed, room, np.int64(0))
+            _panel(
+                C, c0 + j, ldc, m, width, A, a0 + start, lda, room, np.int64(0), depth, room, tile, adds
+            )  # fmt: skip
+
+
+@exact_kernel
+def pack(B, k, n, is_transposed, P):
+    """All panels of B (k, n), or with ``is_transposed`` of (n, k) in memory, into P (``packed_size``,)."""
+    pack_at(pointer(B), np.int64(0), B.shape[1], k, n, is_transposed, pointer(P), np.int64(0))
+
+
+@exact_kernel
+def multiply(C, A, B, k, is_transposed, accumulate, rows, columns, shift, room):
+    """C[rows, columns] (+)= A[rows, :k] B[:k, columns - shift]: a part of a product.
+
+    C (m, >= n), A (m, >= k), B (k, >= n), or with ``is_transposed`` (n, >= k).  ``rows`` and ``columns``: from and to.
+    ``room``: ``room_for_products``, one for each thread.
+    """
+    ldc, lda, ldb = C.shape[1], A.shape[1], B.shape[1]
+    r0, c0 = rows[0], columns[0]
+    first = (c0 - shift) * ldb if is_transposed else c0 - shift
+    multiply_at(
+        pointer(C), r0 * ldc + c0, ldc, rows[1] - r0, columns[1] - c0, pointer(A), r0 * lda, lda, k,
+        pointer(B), first, ldb, is_transposed, pointer(room), accumulate,
+    )  # fmt: skip
+
+
+@exact_kernel
+def transpose(X, rows, n, out):
+    """out[:n, rows] = X[rows, :n] transposed; ``rows``: from and to."""
+    side = 16  # rows and columns at once: cache lines are read and written whole
+    x, y, ldx, ldy = pointer(X), pointer(out), X.shape[1], out.shape[1]
+    for r in range(rows[0], rows[1], side):
+        last = min(r + side, rows[1])
+        for c in range(np.int64(0), n, side):
+            for j in range(c, min(c + side, n)):
+                for i in range(r, last):
+                    store(y, j * ldy + i, load(x, i * ldx + j))
