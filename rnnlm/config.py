@@ -8,10 +8,13 @@ from typing import NamedTuple
 from corpora.jobs.record import Record, require
 from corpora.settings import check, setting
 from rnnlm.cells import CELLS, Parameter, cell_of
+from rnnlm.optimizers import OPTIMIZERS
 from rnnlm.outputs import output_of
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
-INITIALISATIONS = ("mikolov", "normal", "xavier", "he")
+INITIALISATIONS = ("mikolov", "uniform", "normal", "xavier", "he")
+RESETS = ("after", "before")
+TRAINING_ENGINES = ("online", "minibatch")
 DTYPES = ("float32", "float64")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
 LARGEST_WEIGHT = 1e6  # in a mixture: a larger exponent leaves nothing but the most probable word
@@ -63,9 +66,18 @@ class ModelConfig(Record):
     hidden: int = setting(100, "Hidden units.", low=1, allowed="at least 1 unit is needed", metavar="H")
     cell: str = setting(
         "elman", "What comes back at the next word: elman: the hidden units; jordan: the probabilities of all words, "
-        "for small vocabularies (without classes, `compression`, `direct`, `compatible`).",
+        "for small vocabularies (without classes, `compression`, `direct`, `compatible`); lstm, gru: gated units.",
         choices=tuple(CELLS),
     )  # fmt: skip
+    layers: int = setting(1, "Hidden layers, one above the other.", low=1, allowed="at least 1 layer", metavar="L")
+    embedding: int = setting(
+        0, "Units of a linear layer between words and the first hidden layer; 0: none.",
+        low=0, allowed="0 (none) or a size", metavar="E",
+    )  # fmt: skip
+    tied: bool = setting(False, "The embedding is the output matrix, too.")
+    reset: str = setting("after", "gru: the reset gate acts after or before the recurrent product.", choices=RESETS)
+    forget_gate: bool = setting(True, "lstm: cells can forget.")
+    peephole: bool = setting(False, "lstm: gates see the cells.")
     activation: str = setting("logistic", "Function of the hidden units.", choices=ACTIVATIONS)
     classes: int = setting(
         100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan: 1]",
@@ -90,9 +102,27 @@ class ModelConfig(Record):
         require(self.direct % 2 == 0, f"`direct` {self.direct}: an even number (one half for classes, one for words)")
         lacks = CELLS[self.cell].lacks
         require("classes" not in lacks or self.classes == 1, f"`classes` {self.classes}: `cell` {self.cell} has only 1")
-        for name in ("compression", "direct"):
+        for name in ("compression", "direct", "embedding"):
             value = getattr(self, name)
             require(name not in lacks or value == 0, f"`{name}` {value}: `cell` {self.cell} has none")
+        require("layers" not in lacks or self.layers == 1, f"`layers` {self.layers}: `cell` {self.cell} has only 1")
+        for name, neutral in (("reset", "after"), ("forget_gate", True), ("peephole", False)):
+            value = getattr(self, name)
+            has = name in CELLS[self.cell].has
+            require(has or value == neutral, f"`{name}`: `cell` {self.cell} has no such choice")
+        if self.tied:
+            require(self.classes == 1, f"`tied`: only with a softmax over all words (`classes` 1), not {self.classes}")
+            below = self.compression or self.hidden
+            require(
+                self.embedding == below,
+                f"`tied`: the embedding has {self.embedding} units, the layer below the output {below}: "
+                "make `embedding` the same",
+            )
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it is another network than those of one layer that learn word by word."""
+        return CELLS[self.cell].module == "" or self.layers > 1 or self.embedding > 0
 
 
 def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
@@ -102,7 +132,7 @@ def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, 
 
 def parameters(config: ModelConfig, n_words: int) -> dict[str, Parameter]:
     """Those of the cell, then those of the output layer: of Elman's U W K O C D, the order of 0.4b."""
-    cell, output = cell_of(config.cell), output_of(config)
+    cell, output = cell_of(config), output_of(config)
     return cell.parameters(config, n_words) | output.parameters(config, n_words)
 
 
@@ -145,6 +175,26 @@ class TrainConfig(Record):
         choices=INITIALISATIONS, option="--init",
     )  # fmt: skip
     scale: float = setting(1.0, "Factor of the initial weights.", low=0, above=True, metavar="X", option="--init-scale")
+    engine: str = setting(
+        "online", "online: every word changes the weights at once; minibatch: blocks of `bptt` words of several parts of "
+        "the text do.  [default: online for one layer of elman or jordan with `batch_size` 1]",
+        choices=TRAINING_ENGINES,
+    )  # fmt: skip
+    batch_size: int = setting(
+        1, "Parts of the text that are learnt side by side.", low=1, allowed="at least 1", metavar="B"
+    )
+    optimizer: str = setting("sgd", "How gradients change the weights.", choices=tuple(OPTIMIZERS))
+    momentum: float = setting(0.0, "sgd: share of the step before that is taken once more.", low=0, high=1, metavar="X")
+    beta1: float = setting(0.9, "adam: decay of the mean gradient.", low=0, high=1, metavar="X")
+    beta2: float = setting(0.999, "adam, rmsprop: decay of the mean squared gradient.", low=0, high=1, metavar="X")
+    clip_norm: float = setting(
+        0.0, "The norm of all gradients together is at most this; 0: any.", low=0, allowed="0 (off) or above", metavar="X"
+    )
+    weight_decay: float = setting(0.0, "Share of each weight, times the rate, that a step takes.", low=0, metavar="X")
+    dropout: float = setting(
+        0.0, "Share of units that are left out: of embeddings, between layers, and below the output.",
+        low=0, high=0.99, metavar="X",
+    )  # fmt: skip
     seed: int = setting(1, low=0, old="-rand-seed")
     compatible: bool = setting(
         False, "As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
@@ -153,6 +203,27 @@ class TrainConfig(Record):
 
     def __post_init__(self):
         check(self)
+
+
+def require_fit(model: ModelConfig, training: TrainConfig) -> None:
+    """ValueError for training that a model does not go with."""
+    require_compatible(model, training)
+    require(
+        training.engine == "minibatch" or not model.is_stack,
+        f"`engine` online: only for one layer of elman or jordan without an embedding, not for `cell` {model.cell}, "
+        f"`layers` {model.layers}, `embedding` {model.embedding}",
+    )
+    require(
+        training.engine == "minibatch" or training.batch_size == 1,
+        f"`batch_size` {training.batch_size}: `engine` online learns from one word after another",
+    )
+    require(
+        training.engine == "online" or not training.compatible, "`compatible`: rnnlm 0.4b has no `engine` minibatch"
+    )
+    require(training.engine == "online" or training.bptt > 0, f"`bptt` {training.bptt}: a block has at least 1 word")
+    require(
+        training.engine == "online" or CELLS[model.cell].layer, f"`engine` minibatch: not for `cell` {model.cell} yet"
+    )
 
 
 def require_compatible(model: ModelConfig, training: TrainConfig) -> None:

@@ -17,7 +17,8 @@ def initial_params(
     """Random parameters of ``config.dtype``; direct connections are zero.
 
     ``mikolov``: the sum of three uniforms in +-0.1 (0.4b), with units other than logistic ones times the factors of
-    their ``config.Beginning``.  ``normal``: standard deviation 0.1.  ``xavier``: uniform
+    their ``config.Beginning``.  ``uniform``: in +-1/sqrt(H), embeddings and outputs in +-0.1.
+    ``normal``: standard deviation 0.1.  ``xavier``: uniform
     in +-sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010).  ``he``: normal, variance 2 / fan_in (He et al. 2015).
     The fans are those that the cell and the output layer say.  All are times ``scale``.
     """
@@ -34,6 +35,9 @@ def initial_params(
                 for _ in range(2):
                     for row in drawn:  # one row at a time: three such arrays at once would be the run's peak of memory
                         row += rng.uniform(-0.1, 0.1, row.shape)
+            elif initialisation == "uniform":
+                bound = parameter.bound or 1 / math.sqrt(config.hidden)
+                drawn = rng.uniform(-bound, bound, part.shape)
             elif initialisation == "normal":
                 drawn = rng.normal(0.0, 0.1, part.shape)
             elif initialisation == "xavier":

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from rnnlm.arrays import RnnState, Shape, Weights
 from rnnlm.cells import Cell, cell_of
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig
 from rnnlm.outputs import Output, output_of
+
+if TYPE_CHECKING:
+    from rnnlm.stack import StackWeights
 
 LOG10_E = math.log10(math.e)
 # both are even: forward steps go to and fro through the weights, so a chunk begins as a sentence does
@@ -70,7 +74,7 @@ class RecurrentLM(LanguageModel):
         from rnnlm.outputs.classes import frequency_classes
 
         classes = frequency_classes(vocab.counts, config.classes, old=config.old_classes)
-        cell = cell_of(config.cell)
+        cell = cell_of(config)
         start = np.full(cell.state_size(config, len(vocab)), cell.start, config.dtype)
         return cls(config, vocab, params, classes, start)
 
@@ -90,7 +94,7 @@ class RecurrentLM(LanguageModel):
 
     @cached_property
     def cell(self) -> Cell:
-        return cell_of(self.config.cell)
+        return cell_of(self.config)
 
     @cached_property
     def output(self) -> Output:
@@ -111,11 +115,21 @@ class RecurrentLM(LanguageModel):
         return Shape.of(self.config, self.class_start, 0, 1)
 
     @cached_property
-    def weights(self) -> Weights:
+    def weights(self) -> Weights | StackWeights:
         """The parameters as the kernels want them; ``params`` become views of them."""
-        weights = Weights.pack(self.params, np.dtype(self.config.dtype))
+        if self.config.is_stack:
+            from rnnlm.stack import StackWeights
+
+            weights = StackWeights.pack(self.config, self.params)
+        else:
+            weights = Weights.pack(self.params, np.dtype(self.config.dtype))
         self.params = weights.views(self.params)
         return weights
+
+    @property
+    def output_weights(self):
+        """Those of them that the output layer wants."""
+        return self.weights.outputs if self.config.is_stack else self.weights
 
     # ---- as every LanguageModel
 
@@ -188,13 +202,15 @@ class RecurrentLM(LanguageModel):
         return result / result.sum(1, keepdims=True)
 
     def hidden_states(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
-        """(n, 1, H) of ``config.dtype``: the hidden layer after each of ids (n,), which are read from ``state`` on.
+        """(n, layers, H) of ``config.dtype``: the hidden layers after each of ids (n,), which are read from ``state`` on.
 
         Row t is what the word after ids[t] is predicted from; with independent sentences, that is after ``</s>`` the
         layer of a sentence's first word.
         """
         ids = self.vocab.with_unk(np.asarray(ids, np.int32))
         inputs = np.concatenate([[state.last_word], ids]).astype(np.int32)
+        if self.config.is_stack:
+            return self._all_layers(inputs, state.hidden.copy())[1:]
         hidden_states = aligned_zeros((inputs.size, self.shape.width), self.config.dtype)
         # as in scoring, what follows a sentence end is a beginning where sentences are independent
         ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
@@ -203,6 +219,17 @@ class RecurrentLM(LanguageModel):
             self.cell.forward(self.weights, self.shape, inputs[begin:end], before, hidden_states[begin:end])
             before = self.state_from(self.cell.reset).hidden
         return hidden_states[1:, None, : self.config.hidden]
+
+    def _all_layers(self, inputs: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """(n, layers, H) of a stack after each of its inputs (n,), from the state ``before`` on."""
+        from rnnlm.stack import all_hidden_states
+
+        ends = np.flatnonzero(inputs[1:] == 0) + 1 if self.config.independent else np.empty(0, np.int64)
+        parts = []
+        for begin, end in pairwise([0, *ends.tolist(), inputs.size]):
+            parts.append(all_hidden_states(self.weights, inputs[begin:end], before))
+            before = self.state_from(self.cell.reset).hidden
+        return np.concatenate(parts)
 
     def hidden_state(self, state: RnnState) -> np.ndarray:
         """(H,) of ``config.dtype``: the hidden layer from which the next word is predicted."""
@@ -234,7 +261,7 @@ class RecurrentLM(LanguageModel):
             np.empty(ids.size),
         )
         self.output.distributions(
-            self.weights, self.shape, hidden_states, histories, self.class_start, room, bits, True
+            self.output_weights, self.shape, hidden_states, histories, self.class_start, room, bits, True
         )  # fmt: skip
         return room[: ids.size, : len(self.vocab)]
 
@@ -243,7 +270,7 @@ class RecurrentLM(LanguageModel):
 
     def _outputs(self, hidden_states, ids, histories, log_prob, bits, room) -> np.ndarray:
         """Fill log_prob and bits (views) from the hidden states of ids; these, which can be overwritten."""
-        weights, shape, starts = self.weights, self.shape, self.class_start
+        weights, shape, starts = self.output_weights, self.shape, self.class_start
         if log_prob is not None:
             self.output.log_probs(weights, shape, hidden_states, ids, histories, self.class_of_word, starts, log_prob)
         if bits is not None:

@@ -240,6 +240,39 @@ def multiply_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, is_transposed, room
 
 
 @exact_kernel
+def multiply_across_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, room, accumulate):
+    """C^T (n, m) (+)= A (m, k) B (k, n), flat: the product is written transposed."""
+    ldp = 2 * lanes_of(C)
+    tile, zero = DEPTH * ldp, np.int64(0)
+    for start in range(zero, k, DEPTH):
+        depth = min(np.int64(DEPTH), k - start)
+        adds = accumulate if start == 0 else np.int64(1)
+        for j in range(0, n, ldp):
+            width = min(ldp, n - j)
+            _pack_panel(B, b0 + start * ldb + j, ldb, depth, width, zero, room, zero)
+            for done in range(zero, m, ROWS):
+                rows, at = min(np.int64(ROWS), m - done), c0 + j * ldc + done
+                if adds:
+                    for i in range(width):
+                        for r in range(rows):
+                            store(room, tile + r * ldp + i, load(C, at + i * ldc + r))
+                _wide_rows(rows, room, tile, ldp, A, a0 + done * lda + start, lda, room, zero, ldp, depth, adds)
+                for i in range(width):
+                    for r in range(rows):
+                        store(C, at + i * ldc + r, load(room, tile + r * ldp + i))
+
+
+@exact_kernel
+def multiply_across(C, A, B, m, k, accumulate, columns, room):
+    """C[columns, :m] (+)= (A[:m, :k] B[:k, columns])^T, from column to column of B; see ``multiply``."""
+    ldc, c0 = C.shape[1], columns[0]
+    multiply_across_at(
+        pointer(C), c0 * ldc, ldc, m, columns[1] - c0, pointer(A), np.int64(0), A.shape[1], k, pointer(B), c0,
+        B.shape[1], pointer(room), accumulate,
+    )  # fmt: skip
+
+
+@exact_kernel
 def pack(B, k, n, is_transposed, P):
     """All panels of B (k, n), or with ``is_transposed`` of (n, k) in memory, into P (``packed_size``,)."""
     pack_at(pointer(B), np.int64(0), B.shape[1], k, n, is_transposed, pointer(P), np.int64(0))

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Registered(NamedTuple):
     """What is known of a cell before its kernels are loaded."""
 
-    module: str
+    module: str  # of its CELL, a network that learns word by word; "" where there is none
+    layer: str  # of its LAYER, for batches and stacks
     lacks: tuple[str, ...] = ()  # settings that it cannot be combined with, unless they have their neutral value
+    has: tuple[str, ...] = ()  # settings that others lack
 
 
 CELLS = {
-    "elman": Registered("rnnlm.cells.elman"),
-    "jordan": Registered("rnnlm.cells.jordan", lacks=("classes", "compression", "direct", "compatible")),
+    "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer"),
+    "jordan": Registered(
+        "rnnlm.cells.jordan", "", lacks=("classes", "compression", "direct", "compatible", "layers", "embedding")
+    ),
+    "lstm": Registered("", "rnnlm.cells.lstm", lacks=("compatible",), has=("forget_gate", "peephole")),
+    "gru": Registered("", "rnnlm.cells.gru", lacks=("compatible",), has=("reset",)),
 }
 
 
@@ -29,7 +38,8 @@ class Parameter(NamedTuple):
     shape: tuple[int, ...]
     fans: tuple[int, int]  # (into a unit, out of a unit)
     part: str = ""  # "input", "recurrent" or "output": whose factor in ``config.Beginning`` it is drawn with
-    value: float | None = None  # what it begins with, where it is not drawn
+    value: float | np.ndarray | None = None  # what it begins with, where it is not drawn
+    bound: float = 0.0  # ``uniform`` draws it in +-bound
 
 
 class Cell(NamedTuple):
@@ -54,6 +64,37 @@ class Cell(NamedTuple):
     learn: Callable
 
 
-def cell_of(name: str) -> Cell:
-    """The cell of this name; its kernels are loaded with it."""
-    return import_module(CELLS[name].module).CELL
+class Layer(NamedTuple):
+    """A recurrent layer of H units in a stack, learnt from blocks of B streams of T steps.
+
+    G gates, S state vectors (LSTM: h and c), K numbers per unit and step that going back needs.  Rows of arrays are in
+    the order of streams, then of time.  See ``rnnlm.layers`` for the tuples that kernels take.
+    """
+
+    gates: Callable  # (config) -> G
+    states: int  # S; the first one is the layer's output
+    tape: Callable  # (config) -> K
+    bias: Callable  # (config) -> (G*H,): what the biases begin with
+    variant: Callable  # (config) -> which form of the cell, for its kernels
+    # (config) -> {name: (shape, fans)} of further parameters; their gradients come from ``extra_gradients``
+    extras: Callable
+    # (config) -> [(from, to)]: columns of W (H, G*H) that are multiplied, and packed, together
+    parts: Callable
+    # (weights: Recurrent, steps: Steps, shape: LayerShape, begin, end): run streams begin to end
+    forward: Callable
+    # (weights, steps, errors: Errors, shape, begin, end): ``steps.gates`` become the errors of what was summed there
+    backward: Callable
+    # (config, steps) -> [(A (n, H), D, from, to, first)]: W[:, from:to] has the gradient A^T D[:, first:]
+    operands: Callable
+    # (steps, shape, n_rows, gradients): overwrites the gradients of ``extras``, in their order
+    extra_gradients: Callable | None = None
+
+
+def layer_of(config) -> Layer:
+    """The cell of a ``ModelConfig`` as a layer of a stack; its kernels are loaded with it."""
+    return import_module(CELLS[config.cell].layer).LAYER
+
+
+def cell_of(config) -> Cell:
+    """The cell of a ``ModelConfig``, or all its layers as one; kernels are loaded with it."""
+    return import_module("rnnlm.stack" if config.is_stack else CELLS[config.cell].module).CELL

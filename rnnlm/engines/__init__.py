@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from rnnlm.config import require_compatible
+from rnnlm.config import require_fit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from rnnlm.arrays import RnnState
     from rnnlm.config import TrainConfig
 
-ENGINES = {"online": "rnnlm.engines.online", "exact": "rnnlm.engines.exact"}
+ENGINES = {
+    "online": "rnnlm.engines.online",
+    "exact": "rnnlm.engines.exact",
+    "minibatch": "rnnlm.engines.minibatch",
+}
 
 
 class Engine(Protocol):
@@ -23,10 +27,15 @@ class Engine(Protocol):
     steps: int  # words of a stream that take a second or two at most; from one look at the clock to the next
     streams: int  # that are learnt side by side
 
-    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
-        """Learn from the next words, ids (n,) int32, -1: outside the vocabulary.
+    def take(self, train: np.ndarray, position: int) -> tuple[np.ndarray, int]:
+        """The next words of a text (n,) at a position that this returned before, or 0: for ``learn``, and the position
+        after them; n at the end."""
+        ...
 
-        Their natural log probabilities (n,) float64, each before the word was learnt; 0 where -1.
+    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
+        """Learn from the next words, ids int32, -1: outside the vocabulary; (n,) of one stream, (B, T) of several.
+
+        Their natural log probabilities (as ids) float64, each before the word was learnt; 0 where -1.
         """
         ...
 
@@ -52,7 +61,7 @@ def engine_of(model, config: TrainConfig) -> Engine:
 
     ValueError where there is none.
     """
-    require_compatible(model.config, config)
-    name = "exact" if config.compatible and model.config.dtype == "float64" else "online"
-    engine = import_module(ENGINES[name]).ENGINE
-    return engine(model, config.bptt, config.bptt_block, config.beta, config.gradient_cutoff)
+    require_fit(model.config, config)
+    exact = config.compatible and model.config.dtype == "float64"
+    engine = import_module(ENGINES["exact" if exact else config.engine]).ENGINE
+    return engine.of(model, config)

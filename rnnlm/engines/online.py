@@ -31,8 +31,16 @@ class Online:
         self.kernel = self._kernel()
         self.start_text()
 
+    @classmethod
+    def of(cls, model, config) -> Online:
+        return cls(model, config.bptt, config.bptt_block, config.beta, config.gradient_cutoff)
+
     def _kernel(self):
         return self.model.cell.learn
+
+    def take(self, train: np.ndarray, position: int) -> tuple[np.ndarray, int]:
+        last = min(train.size, (position // self.steps + 1) * self.steps)
+        return train[position:last], last
 
     def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
         model, log_prob = self.model, np.empty(ids.size)

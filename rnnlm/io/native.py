@@ -134,7 +134,7 @@ def _model(source: Source, header: Header, dtype: str | None = None) -> Recurren
     names = [name for name in header.tensors if name not in _FIXED and not name.startswith(_EXTRA)]
     try:
         shapes = parameter_shapes(config, n_words)
-        state_shape = (cell_of(config.cell).state_size(config, n_words),)
+        state_shape = (cell_of(config).state_size(config, n_words),)
     except ValueError as error:
         raise FormatError(path, None, str(error)) from error
     if unknown := sorted(set(names) - set(shapes)):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-OUTPUTS = {"softmax": "rnnlm.outputs.softmax"}
+if TYPE_CHECKING:
+    from rnnlm.updates import Dense, Rows
+
+OUTPUTS = {"softmax": "rnnlm.outputs.softmax", "full": "rnnlm.outputs.full"}
 
 
 class Output(NamedTuple):
@@ -21,8 +24,29 @@ class Output(NamedTuple):
     log_probs: Callable
     # (weights, shape, hidden_states, histories, class_start, probabilities, entropy_bits, keep): see ``softmax``
     distributions: Callable
+    # (model, config: TrainConfig, n_rows, workers) -> Learner, for ``engines.minibatch``
+    learner: Callable
+
+
+class Learner(Protocol):
+    """An output layer that learns from blocks of up to n rows."""
+
+    gradients: dict[str, Dense | Rows]  # by parameter, of the last block
+
+    def learn(self, hidden, targets, histories, errors, log_prob, scale) -> None:
+        """Fill gradients, errors (n, width) and log_prob (n,) float64 (natural; 0 where the target is -1).
+
+        hidden (n, width), targets (n,) int32, histories as in ``Output.log_probs``.  Gradients and errors are those of
+        the sum of log probabilities, times ``scale``.
+        """
+        ...
+
+
+def is_full(config) -> bool:
+    """Whether a ``ModelConfig`` has the plain softmax over all words, of a stack."""
+    return config.is_stack and config.classes == 1 and not config.compression and not config.direct
 
 
 def output_of(config) -> Output:
     """The output layer of a ``ModelConfig``: a softmax over all words, or over classes and over the words of one."""
-    return import_module(OUTPUTS["softmax"]).OUTPUT
+    return import_module(OUTPUTS["full" if is_full(config) else "softmax"]).OUTPUT

@@ -257,4 +257,10 @@ def learn_outputs(w, state, scratch, shape, class_start, ids, k, first, size, lo
             add_scaled_rows(w.K, r * width, E, r, one, scratch.scaled, zero, width, one, width)
 
 
-OUTPUT = Output(parameters, score_outputs, distributions)
+def learner(model, config, n_rows, workers):
+    from rnnlm.outputs.batches import SoftmaxLearner
+
+    return SoftmaxLearner(model, config, n_rows, workers)
+
+
+OUTPUT = Output(parameters, score_outputs, distributions, learner)

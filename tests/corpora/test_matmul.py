@@ -9,6 +9,7 @@ from corpora.compute.matmul import (
     DEPTH,
     ROWS,
     multiply,
+    multiply_across,
     multiply_packed,
     pack,
     packed_size,
@@ -100,6 +101,18 @@ def test_columns_of_the_product_may_lie_elsewhere_than_those_of_the_factor():
     np.testing.assert_allclose(C[:, 31:41], A @ B, rtol=1e-12)
     assert (C[:, :31] == 7).all()
     assert (C[:, 41:] == 7).all()
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [*SIZES, (5, DEPTH + 7, 40)])
+def test_a_product_can_be_written_transposed(m, k, n):
+    A, B, onto = of(m, k), of(k, n), of(m, n, seed=1)
+    room, cut = room_for_products("float64"), n // 3
+    for accumulate, expected in ((0, A @ B), (1, A @ B + onto)):
+        C = np.ascontiguousarray(onto.T)
+        for columns in ((0, cut), (cut, n)):
+            multiply_across(C, A, B, m, k, accumulate, columns, room)
+        np.testing.assert_allclose(C.T, expected, rtol=1e-10, atol=1e-10)
+        np.testing.assert_array_equal(C.T, product(A, B, onto=onto if accumulate else None))
 
 
 def test_a_product_of_nothing_is_zero():
