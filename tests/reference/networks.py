@@ -265,7 +265,7 @@ def numbered(name, layer):
 
 
 class Masks(NamedTuple):
-    """Dropout masks, arrays that multiply: (T, B, n), or (B, n) if locked, which is one for all steps; None: no dropout.
+    """Dropout masks, arrays that multiply: (T, B, n), or (B, n) if locked (the same at every step); None: no dropout.
 
     What a state hands to the next step is never masked.
     """

@@ -315,6 +315,17 @@ def test_an_independent_sentence_is_scored_as_a_text_of_its_own(cell):
     assert abs(continued.forward(text, targets)[0] - log_prob)[2:].max() > 1e-3
 
 
+@every_stack
+def test_reading_a_sentence_end_fills_every_state_with_the_reset_value(cell, layers):
+    net = drawn(cell, layers=layers, independent=True, reset_value=0.7)
+    text, targets = np.array([[0, 0], [2, 3]]), np.array([[1, 2], [3, 1]])
+    continued = Network(replace(net.config, independent=False), net.p)
+    filled = [np.full(state.shape, 0.7) for state in some_states(net)]
+    mine, theirs = net.forward(text, targets, some_states(net)), continued.forward(text, targets, filled)
+    for a, b in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @every_cell
 def test_no_input_is_a_word_whose_row_is_zero(cell):
     net = drawn(cell)
