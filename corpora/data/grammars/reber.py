@@ -63,7 +63,7 @@ def embedded_reber(lag: int) -> Machine:
 
 
 def _chances(n: int) -> list[dict[int, float]]:
-    """For 0..n symbols and every state: the probability that a string goes on from there for so many at least."""
+    """For each of 0..n and every state: the probability that a string has that many symbols or more from there on."""
     chances = [dict.fromkeys(REBER, 1.0)]
     for _ in range(n):
         shorter = chances[-1]
