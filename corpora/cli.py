@@ -263,7 +263,7 @@ class _GrammarCommand(click.Command):
 @options.force_option
 @click.pass_context
 def grammar(context, name, list_them, n, seed, continuations, entropy, output, force, **settings):
-    """Generate a text by a grammar: reber, embedded-reber, elman1990, elman1993, temporal-order, adding.
+    """Generate a text by a grammar: reber, elman1993, temporal-order and others, which --list describes.
 
     One sentence per line.  With --continuations each line is a JSON object: "words"; "continuations",
     for every position, the end included, the list of words that may stand there (</s> is the end);
@@ -273,6 +273,7 @@ def grammar(context, name, list_them, n, seed, continuations, entropy, output, f
     Examples:
       corpora grammar reber -n 500 -o reber.txt
       corpora grammar elman1993 -n 5 --complex 0.5 --seed 7 --continuations
+      corpora grammar embedded-reber --lag 50 -n 500
       corpora grammar embedded-reber --entropy
       corpora grammar --list
     """

@@ -11,6 +11,7 @@ import sys
 import click
 
 from corpora.command import options
+from rnnlm.cli.answers import answers
 from rnnlm.cli.mix import mix
 from rnnlm.cli.models import convert, info
 from rnnlm.cli.ngram import ngram
@@ -31,7 +32,7 @@ def rnnlm() -> None:
     """
 
 
-for command in (train, ngram, mix, ppl, surprisal, rescore, generate, info, convert):
+for command in (train, ngram, mix, ppl, surprisal, answers, rescore, generate, info, convert):
     rnnlm.add_command(command)
 
 

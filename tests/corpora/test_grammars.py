@@ -131,6 +131,58 @@ def test_embedded_reber_repeats_its_second_symbol_before_the_last():
     assert chisquare([firsts["T"], firsts["P"]]).pvalue > 0.01
 
 
+def reber_strings(longest):
+    """Every Reber string of at most ``longest`` symbols, with its probability: 1/2 for each choice."""
+    waiting = [("begin", (), 1.0)]
+    while waiting:
+        node, words, probability = waiting.pop()
+        following = [(symbol, to) for (start, symbol), to in REBER_EDGES.items() if start == node]
+        if node == "done":
+            yield words, probability
+        elif len(words) < longest:
+            waiting += [(to, (*words, symbol), probability / len(following)) for symbol, to in following]
+
+
+def test_embedded_reber_with_a_lag_by_hand():
+    # without the shortest inner strings, B T X S E and B P V V E (1/8 each), all others are 4/3 as likely
+    distribution = GRAMMARS["embedded-reber"].process(lag=6).distribution
+    # T: in 1/4 of its strings X S E follow; of the other 3/4, 2/4 begin with S
+    assert distribution(list("BPBT")) == pytest.approx({"S": 2 / 3, "X": 1 / 3})
+    assert distribution(list("BPBTX")) == {"X": 1.0}
+    assert distribution(list("BPBTSX")) == {"S": 0.5, "X": 0.5}
+    assert distribution(list("BPBTSXSE")) == {"P": 1.0}
+    # inner strings: 6 bits = H(1/4) + 1/4 * 1 bit (two equally likely) + 3/4 * x; 8 symbols = 1/4 * 5 + 3/4 * 9;
+    # beside them B, T or P (1 bit), T or P again, E and </s>
+    quarter = -(math.log2(1 / 4) / 4 + 3 * math.log2(3 / 4) / 4)
+    bits, symbols = 1 + (6 - quarter - 1 / 4) * 4 / 3, 9 + 5
+    assert GRAMMARS["embedded-reber"].entropy(lag=6) == pytest.approx((bits, symbols, bits / symbols), abs=1e-9)
+
+
+def test_embedded_reber_with_a_lag_is_the_same_language_without_its_shorter_strings():
+    lag = 14
+    shorter = sum(probability for _, probability in reber_strings(lag - 1))
+    lengths = set()
+    for sentence in draw("embedded-reber", 300, lag=lag, continuations=True):
+        inner = sentence.words[2:-2]
+        choices = sum(len(legal) > 1 for legal in follow_reber(inner))
+        probability = 1.0
+        for word, legal, p in zip(sentence.words, sentence.continuations, sentence.probabilities, strict=False):
+            probability *= p[legal.index(word)]
+        assert probability == pytest.approx(0.5**choices / (1 - shorter) / 2, rel=1e-12)
+        assert sentence.words[1] == sentence.words[-2]
+        # the answer is announced by the end of the inner string, and nothing else may stand there
+        assert sentence.continuations[-3] == [sentence.words[1]]
+        lengths.add(len(inner))
+    assert min(lengths) == lag
+
+
+def test_the_lag_of_embedded_reber_may_be_a_thousand():
+    for sentence in draw("embedded-reber", 3, lag=1000):
+        inner = sentence.words[2:-2]
+        follow_reber(inner)
+        assert 1000 <= len(inner) < 1100
+
+
 def test_elman1990_has_29_words_in_12_categories_and_16_frames():
     words = {word for category in CATEGORIES.values() for word in category}
     assert (len(words), len(CATEGORIES), len(FRAMES)) == (29, 12, 16)
@@ -393,6 +445,48 @@ def test_adding_continuations_by_enumeration_of_the_marked_pairs():
         for i in range(len(markers)):
             legal = {line[i] for line in allowed if len(line) > i and line[:i] == markers[:i]}
             assert sentence.continuations[2 * i + 1] == sorted(legal)
+
+
+@pytest.mark.parametrize(("length", "values", "tenth", "half"), [(100, 10, 10, 50), (25, 3, 2, 12)])
+def test_adding_digits_is_laid_out_as_documented(length, values, tenth, half):
+    first, second, lengths, sums = Counter(), Counter(), Counter(), Counter()
+    for sentence in draw("adding-digits", 1200, length=length, values=values):
+        *digits, sign, answer = sentence.words
+        assert sign == "="
+        one, two = (i for i, word in enumerate(digits, start=1) if word[0] == "+")
+        numbers = [int(word.removeprefix("+")) for word in digits]
+        assert set(numbers) <= set(range(values))
+        assert answer == str(numbers[one - 1] + numbers[two - 1])
+        first[one] += 1
+        second[two] += 1
+        lengths[len(digits)] += 1
+        sums[int(answer)] += 1
+    for observed, places in (
+        (first, range(1, tenth + 1)),
+        (second, range(tenth + 1, half + 1)),
+        (lengths, range(length, length + length // 10 + 1)),
+    ):
+        assert set(observed) == set(places)
+        assert len(places) == 1 or chisquare(list(observed.values())).pvalue > 0.01
+    # of values * values pairs, values - |s - (values - 1)| have the sum s
+    expected = [1200 * (values - abs(s - values + 1)) / values**2 for s in range(2 * values - 1)]
+    assert chisquare([sums[s] for s in range(2 * values - 1)], expected).pvalue > 0.01
+
+
+def test_adding_digits_probabilities_and_entropy_by_hand():
+    # length 20: marked are one of the digits 1 and 2 and one of 3..10, then 20, 21 or 22 digits
+    distribution = GRAMMARS["adding-digits"].process(length=20, values=2).distribution
+    assert distribution([]) == pytest.approx(dict.fromkeys(["0", "1", "+0", "+1"], 1 / 4))
+    assert distribution(["0"]) == pytest.approx({"+0": 1 / 2, "+1": 1 / 2})
+    assert distribution(["+1", "0"]) == pytest.approx({"0": 7 / 16, "1": 7 / 16, "+0": 1 / 16, "+1": 1 / 16})
+    line = ["+1", "0", "+1", *"00000000000000000"]
+    assert distribution(line) == pytest.approx({"0": 1 / 3, "1": 1 / 3, "=": 1 / 3})
+    assert distribution([*line, "="]) == {"2": 1.0}
+    assert distribution([*line, "=", "2"]) == {END: 1.0}
+    # 10 places and 40 places, 11 lengths, 105 digits on average; then =, the sum and </s> for 1 + 1 + 1 symbols
+    floor = GRAMMARS["adding-digits"].entropy()
+    assert floor.bits_per_sentence == pytest.approx(math.log2(10 * 40 * 11) + 105 * math.log2(10), abs=1e-6)
+    assert floor.symbols_per_sentence == pytest.approx(108, abs=1e-6)
 
 
 # ---- the registry and its options -------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 
 from corpora.data.grammars.elman import elman1990, elman1993
-from corpora.data.grammars.hochreiter import Adding, temporal_order
+from corpora.data.grammars.hochreiter import Adding, adding_digits, temporal_order
 from corpora.data.grammars.process import END, Entropy, Grammar, Option, Sentence
 from corpora.data.grammars.reber import embedded_reber, reber
 from corpora.errors import CorpusError
@@ -31,7 +31,7 @@ GRAMMARS: dict[str, Grammar] = {
             "Reber strings between two symbols that must agree: B T ... T E or B P ... P E",
             "Hochreiter & Schmidhuber (1997), experiment 1",
             embedded_reber,
-            {},
+            {"lag": Option(5, 5, 1000, "fewest symbols of the inner string, which the agreement spans")},
         ),
         Grammar(
             "elman1990",
@@ -69,6 +69,16 @@ GRAMMARS: dict[str, Grammar] = {
             {
                 "length": Option(100, 20, 10_000, "smallest number of pairs"),
                 "digits": Option(2, 1, 6, "decimals of a value"),
+            },
+        ),
+        Grammar(
+            "adding-digits",
+            "digits, two of them marked, as in 3 +7 0 +5 2 = 12; the last word is the sum of the two",
+            "a discrete form of Hochreiter & Schmidhuber (1997), experiment 4",
+            adding_digits,
+            {
+                "length": Option(100, 20, 100_000, "smallest number of digits"),
+                "values": Option(10, 2, 20, "how many there are, from 0 on"),
             },
         ),
     )

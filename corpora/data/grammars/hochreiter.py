@@ -1,4 +1,4 @@
-"""Two tasks with long time lags from Hochreiter & Schmidhuber (1997), Long short-term memory, written as text."""
+"""Tasks with long time lags from Hochreiter & Schmidhuber (1997), Long short-term memory, written as text."""
 
 from __future__ import annotations
 
@@ -113,3 +113,40 @@ class Adding:
             if i > 0:
                 possible = here if marker == "1" else possible - here
         return [*legal, [target], [END]]
+
+
+def adding_digits(length: int, values: int) -> Machine:
+    """Digits, two of them marked by a ``+``, then ``=`` and the sum of the marked ones: ``3 +7 0 +5 2 = 12``.
+
+    A discrete form of the adding problem, for models of words.  The paper's values are real numbers and its target is
+    one; here a value is one of 0..``values``-1, all equally likely, and the answer a word.  A marker is part of its
+    value's word, as it is part of one input in the paper, and ``=`` stands for the marker -1 of the last pair.
+
+    Digits: ``length`` to 1.1 ``length`` of them, uniformly.  Marked are one of the first tenth of ``length`` and one of
+    the rest of its first half, each uniformly; in the paper the second may stand before the first.
+    A state is (digits so far, marked ones so far, their sum).
+    """
+    windows = (1, length // 10), (length // 10 + 1, length // 2)
+    longest = length + length // 10
+
+    def arcs(state):
+        place, marked, total = state
+        if place == "sum":
+            return [Arc(f"{total}", 1.0, ("end", marked, 0))]
+        if place == "end":
+            return [Arc(END, 1.0, None)]
+        # a uniform choice among the places low..high, taken one place at a time
+        now = stop = 0.0
+        if marked < 2:
+            low, high = windows[marked]
+            now = 1.0 / (high - place) if place + 1 >= low else 0.0
+        elif place >= length:
+            stop = 1.0 / (longest - place + 1)
+        plain = (1.0 - now - stop) / values
+        return [
+            *(Arc(f"{x}", plain, (place + 1, marked, total)) for x in range(values)),
+            *(Arc(f"+{x}", now / values, (place + 1, marked + 1, total + x)) for x in range(values)),
+            Arc("=", stop, ("sum", marked, total)),
+        ]
+
+    return Machine((0, 0, 0), arcs)
