@@ -126,6 +126,11 @@ class RecurrentLM(LanguageModel):
         self.params = weights.views(self.params)
         return weights
 
+    def weights_have_changed(self) -> None:
+        """To be called where ``params`` were written to: copies of them in other shapes are made anew."""
+        if self.config.is_stack:
+            self.weights.have_changed()
+
     @property
     def output_weights(self):
         """Those of them that the output layer wants."""

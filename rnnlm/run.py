@@ -402,6 +402,7 @@ class Run(TrainingRun):
             if name == "D" and self.train_config.compatible:
                 continue  # 0.4b forgets to bring back the direct connections
             array[...] = best.params[name]
+        self.trainer.model.weights_have_changed()
 
     @contextmanager
     def _open_log(self) -> Iterator[Callable[[EpochReport], None]]:

@@ -123,12 +123,12 @@ class Trainer:
 
     # ---- learning
 
-    def next_stop(self, position: int) -> int:
-        """The position at which ``on_chunk`` is called next; always beyond ``position``."""
-        return (position // self.engine.steps + 1) * self.engine.steps
+    def take(self, position: int) -> tuple[np.ndarray, int]:
+        """The words that are learnt next, as ``Engine.take``; after them ``on_chunk`` is called."""
+        return self.engine.take(self.train, position)
 
-    def learn(self, ids: np.ndarray) -> None:
-        """Learn from the next words and add their log probability to the epoch's."""
+    def learn(self, ids: np.ndarray, position: int | None = None) -> None:
+        """Learn from the next words, up to ``position``, and add their log probability to the epoch's."""
         total = float(self.engine.learn(ids, self.progress.alpha).sum())
         if not math.isfinite(total):
             raise Diverged(
@@ -137,7 +137,7 @@ class Trainer:
             )
         self.progress.log_prob += total
         self.progress.scored += int(np.count_nonzero(ids >= 0))
-        self.progress.position += ids.size
+        self.progress.position = self.progress.position + ids.size if position is None else position
 
     def warm_up(self) -> float:
         """Compile what training needs, or load it; the seconds that it took."""
@@ -164,7 +164,7 @@ class Trainer:
             self.started, self.began_at = time.perf_counter(), progress.position
             while progress.position < self.train.size:
                 self.on_chunk(self)
-                self.learn(self.train[progress.position : self.next_stop(progress.position)])
+                self.learn(*self.take(progress.position))
             self.on_chunk(self)
             yield self._finish_epoch()
 

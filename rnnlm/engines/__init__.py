@@ -56,7 +56,7 @@ class Engine(Protocol):
         ...
 
 
-def engine_of(model, config: TrainConfig) -> Engine:
+def engine_of(model, config: TrainConfig, threads: int = 2) -> Engine:
     """The engine that trains a model as ``config`` says: only float64 can follow 0.4b's order of operations.
 
     ValueError where there is none.
@@ -64,4 +64,4 @@ def engine_of(model, config: TrainConfig) -> Engine:
     require_fit(model.config, config)
     exact = config.compatible and model.config.dtype == "float64"
     engine = import_module(ENGINES["exact" if exact else config.engine]).ENGINE
-    return engine.of(model, config)
+    return engine.of(model, config, threads)

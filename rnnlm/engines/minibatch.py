@@ -65,8 +65,8 @@ class Minibatch:
         self.start_text()
 
     @classmethod
-    def of(cls, model, config: TrainConfig) -> Minibatch:
-        return cls(model, config)
+    def of(cls, model, config: TrainConfig, threads: int = 2) -> Minibatch:
+        return cls(model, config, threads)
 
     def _output_work(self) -> int:
         """Multiplications of a word in the output layer, beyond those that parameters show."""
@@ -317,8 +317,7 @@ class Minibatch:
         for name, gradient in self.gradients.items():
             m, v = [*self.slots[name], self._no_slot, self._no_slot][:2]
             gradient.update(self.workers, m, v, step)
-        if self.model.config.is_stack:
-            self.model.weights.have_changed()
+        self.model.weights_have_changed()
 
 
 def _hashed(*numbers: int) -> int:

@@ -32,7 +32,7 @@ class Online:
         self.start_text()
 
     @classmethod
-    def of(cls, model, config) -> Online:
+    def of(cls, model, config, threads: int = 1) -> Online:
         return cls(model, config.bptt, config.bptt_block, config.beta, config.gradient_cutoff)
 
     def _kernel(self):

@@ -126,10 +126,11 @@ class _Trainer(Trainer):
 
     save_every = 0
 
-    def next_stop(self, position: int) -> int:
+    def take(self, position: int) -> tuple[np.ndarray, int]:
         counter = position + 1
         stops = ((counter // n + 1) * n - 1 for n in (SHOW_EVERY, self.save_every) if n > 0)
-        return min(super().next_stop(position), *stops)
+        last = min(super().take(position)[1], *stops)
+        return self.train[position:last], last
 
 
 @dataclass
