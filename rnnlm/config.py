@@ -78,9 +78,9 @@ class ModelConfig(Record):
     reset: str = setting("after", "gru: the reset gate acts after or before the recurrent product.", choices=RESETS)
     forget_gate: bool = setting(True, "lstm: cells can forget.")
     peephole: bool = setting(False, "lstm: gates see the cells.")
-    activation: str = setting("logistic", "Function of the hidden units.", choices=ACTIVATIONS)
+    activation: str = setting("logistic", "Function of the hidden units.  [default: logistic; of stacks tanh]", choices=ACTIVATIONS)
     classes: int = setting(
-        100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan: 1]",
+        100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan and stacks: 1]",
         low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",
     )  # fmt: skip
     old_classes: bool = setting(False, "Classes of equal frequency, not of equal square root of it.")
@@ -148,19 +148,21 @@ class TrainConfig(Record):
     """
 
     alpha: float = setting(
-        0.1, f"Starting learning rate.  [default: 0.1; {_ALPHAS}, these times 100 / H where H is larger]",
+        0.1, f"Starting learning rate.  [default: 0.1; {_ALPHAS}, these times 100 / H where H is larger; minibatch: "
+        "that of the optimizer]",
         low=0, above=True, metavar="X",
     )  # fmt: skip
     beta: float = setting(1e-7, "L2 regularisation.", low=0, metavar="X")
     bptt: int = setting(
-        4, "Steps that errors go back through time, beyond the block; 0: no BPTT.",
+        4, "Steps that errors go back through time, beyond the block; 0: no BPTT.  minibatch: the length of a block.  "
+        "[default: 4; minibatch: 35]",
         low=0, allowed="0 (none) or a number of steps", metavar="N",
     )  # fmt: skip
     bptt_block: int = setting(
         10, "Words between two updates of the recurrent weights.", low=1, allowed="at least 1 word", metavar="N"
     )
     gradient_cutoff: float = setting(
-        15.0, "Errors are clipped to it; 0: off.", low=0, allowed="0 (off) or above", metavar="X"
+        15.0, "Errors that go back are clipped to it, one by one; 0: off.  [default: 15; minibatch: 0]", low=0, allowed="0 (off) or above", metavar="X"
     )
     min_improvement: float = setting(
         1.003, "Factor by which an epoch must improve the validation log probability; from the first that does not, "
@@ -171,7 +173,7 @@ class TrainConfig(Record):
         100, "At most N epochs.", low=1, allowed="at least 1 epoch", metavar="N", option="--max-iter"
     )
     initialisation: str = setting(
-        "mikolov", "How the initial weights are drawn; mikolov: to fit the activation.",
+        "mikolov", "How the initial weights are drawn; mikolov: to fit the activation.  [default: mikolov; of stacks uniform]",
         choices=INITIALISATIONS, option="--init",
     )  # fmt: skip
     scale: float = setting(1.0, "Factor of the initial weights.", low=0, above=True, metavar="X", option="--init-scale")
@@ -181,14 +183,14 @@ class TrainConfig(Record):
         choices=TRAINING_ENGINES,
     )  # fmt: skip
     batch_size: int = setting(
-        1, "Parts of the text that are learnt side by side.", low=1, allowed="at least 1", metavar="B"
+        1, "Parts of the text that are learnt side by side.  [default: 1; minibatch: 20]", low=1, allowed="at least 1", metavar="B"
     )
-    optimizer: str = setting("sgd", "How gradients change the weights.", choices=tuple(OPTIMIZERS))
+    optimizer: str = setting("sgd", "How gradients change the weights.  [default: sgd; minibatch: adam]", choices=tuple(OPTIMIZERS))
     momentum: float = setting(0.0, "sgd: share of the step before that is taken once more.", low=0, high=1, metavar="X")
     beta1: float = setting(0.9, "adam: decay of the mean gradient.", low=0, high=1, metavar="X")
     beta2: float = setting(0.999, "adam, rmsprop: decay of the mean squared gradient.", low=0, high=1, metavar="X")
     clip_norm: float = setting(
-        0.0, "The norm of all gradients together is at most this; 0: any.", low=0, allowed="0 (off) or above", metavar="X"
+        0.0, "The norm of all gradients together is at most this; 0: any.  [default: minibatch: 5]", low=0, allowed="0 (off) or above", metavar="X"
     )
     weight_decay: float = setting(0.0, "Share of each weight, times the rate, that a step takes.", low=0, metavar="X")
     dropout: float = setting(

@@ -294,12 +294,18 @@ def wrong_usage(context: click.Context, errors: tuple[type[Exception], ...] = (C
         raise click.UsageError(spelled(str(error), spelling_in(context)), context) from error
 
 
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether a parameter was given on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def refuse_together(context: click.Context, *names: str) -> None:
     """A usage error where more than one of these parameters were given on the command line."""
     given = [
         parameter.opts[-1]
         for parameter in context.command.get_params(context)
-        if parameter.name in names and context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        if parameter.name in names and is_given(context, parameter.name)
     ]
     if len(given) > 1:
         raise click.UsageError(f"{given[0]} cannot be used with {' or '.join(given[1:])}", context)

@@ -24,7 +24,8 @@ def setting_option(config: type, name: str, **changed: Any) -> Callable:
     else:
         made |= {"type": _type(setting), "metavar": setting.metavar}
         made |= {"default": setting.default, "show_default": bool(setting.default)}
-    return click.option(setting.option, name, **(made | changed))
+    option = changed.pop("option", setting.option)
+    return click.option(option, name, **(made | changed))
 
 
 def settings_options(config: type, *names: str) -> Callable:

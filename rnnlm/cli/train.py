@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import click
 
@@ -10,8 +11,14 @@ from corpora.command import options
 from corpora.command.options import ABOVE_0, Number, note, print_report, print_text
 from corpora.command.settings import setting_option, settings_options, values_of
 from corpora.compute import ahead
-from rnnlm.cells import CELLS
-from rnnlm.config import ModelConfig, TrainConfig, default_alpha, require_compatible
+from corpora.settings import settings_of
+from rnnlm.config import ModelConfig, TrainConfig, require_fit
+from rnnlm.defaults import BATCH_ONLY, ONLINE_ONLY, filled_in
+
+
+def unset_options(config: type, *names: str):
+    """Options without a default: it depends on others, see ``rnnlm.defaults``."""
+    return options.apply(*(setting_option(config, name, default=None, show_default=False) for name in names))
 
 
 @click.command(short_help="Train a model.")
@@ -22,13 +29,23 @@ from rnnlm.config import ModelConfig, TrainConfig, default_alpha, require_compat
     help="Without --valid: the share of the training sentences that is held out.",
 )  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write.")
-@settings_options(ModelConfig, "cell", "hidden")
+@settings_options(ModelConfig, "cell", "hidden", "layers")
+@setting_option(ModelConfig, "embedding", default=None)  # of ``tied``
+@settings_options(ModelConfig, "tied", "reset")
+@setting_option(ModelConfig, "forget_gate", option="--forget-gate/--no-forget-gate", default=True)
+@settings_options(ModelConfig, "peephole")
 @setting_option(ModelConfig, "classes", default=None, show_default=False)  # of the cell
 @settings_options(ModelConfig, "old_classes", "compression", "direct", "direct_order")
-@settings_options(ModelConfig, "independent", "activation")
-@settings_options(TrainConfig, "initialisation", "scale", "bptt", "bptt_block")
-@setting_option(TrainConfig, "alpha", default=None, show_default=False)  # of the activation
-@settings_options(TrainConfig, "beta", "gradient_cutoff")
+@settings_options(ModelConfig, "independent")
+@unset_options(ModelConfig, "activation")
+@unset_options(TrainConfig, "engine", "batch_size", "initialisation")
+@settings_options(TrainConfig, "scale")
+@unset_options(TrainConfig, "bptt")
+@settings_options(TrainConfig, "bptt_block")
+@unset_options(TrainConfig, "alpha", "optimizer")
+@settings_options(TrainConfig, "momentum", "beta1", "beta2", "weight_decay", "dropout")
+@unset_options(TrainConfig, "gradient_cutoff", "clip_norm")
+@settings_options(TrainConfig, "beta")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
 @settings_options(TrainConfig, "max_epochs")
 @options.seed_option
@@ -60,7 +77,8 @@ def train(context, **o) -> None:
       corpora grammar elman1990 -n 2000 > sentences.txt
       rnnlm train sentences.txt -o elman.rnnlm --hidden 20 --class 1 --max-iter 3
     """
-    if o["dtype"] == "float32" and not o["compatible"] and o["cell"] == "elman":
+    plain = o["cell"] == "elman" and o["layers"] == 1 and not (o["embedding"] or o["tied"] or o["engine"])
+    if o["dtype"] == "float32" and not o["compatible"] and plain and o["batch_size"] in (None, 1):
         ahead.expect("corpora/text", "rnnlm/train")
     options.refuse_together(context, "vocab_file", "min_count")
     options.refuse_together(context, "vocab_file", "max_vocab")
@@ -121,18 +139,20 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
     """The configurations of train's options."""
     from rnnlm.legacy.options import c_float
 
-    training = values_of(TrainConfig, o)
-    if o["alpha"] is None:
-        training["alpha"] = default_alpha(o["activation"], o["hidden"])
-    if o["compatible"]:
-        training = {name: c_float(value) if isinstance(value, float) else value for name, value in training.items()}
+    given = values_of(ModelConfig, o) | values_of(TrainConfig, o)
+    given["direct"] = 2 * round(o["direct"] * 500_000)  # half of them are for classes
     with options.wrong_usage(context, (ValueError, OverflowError)):
-        model = values_of(ModelConfig, o) | {"direct": 2 * round(o["direct"] * 500_000)}  # half of them are for classes
-        if o["classes"] is None:
-            model["classes"] = 1 if "classes" in CELLS[o["cell"]].lacks else ModelConfig.classes
-        configs = ModelConfig(**model), TrainConfig(**training)
-        require_compatible(*configs)
-        return configs
+        model, training = filled_in(given)
+        if training.compatible:
+            floats = {name: c_float(value) for name, value in vars(training).items() if isinstance(value, float)}
+            training = replace(training, **floats)
+        require_fit(model, training)
+    for name in ONLINE_ONLY if training.engine == "minibatch" else BATCH_ONLY:
+        if options.is_given(context, name):
+            raise click.UsageError(
+                f"{settings_of(TrainConfig)[name].option}: --engine {training.engine} has no use for it", context
+            )
+    return model, training
 
 
 def _epoch_line(report) -> str:

@@ -1,0 +1,45 @@
+"""The settings that depend on others: what training takes unless it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rnnlm.cells import CELLS
+from rnnlm.config import ModelConfig, TrainConfig, default_alpha
+
+# settings that only one engine reads
+ONLINE_ONLY = ("beta", "bptt_block", "compatible")
+BATCH_ONLY = (
+    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout",
+)  # fmt: skip
+
+# the rate of each optimizer; gradients are sums over time, means over the batch
+ALPHAS = {"sgd": 1.0, "adagrad": 0.1, "rmsprop": 0.002, "adam": 0.002}
+
+
+def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
+    """The configurations of settings by name, where None or nothing stands for what fits the others.
+
+    ValueError where they do not go together.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if chosen.get("tied"):
+        chosen.setdefault("embedding", chosen.get("compression") or chosen.get("hidden", ModelConfig.hidden))
+    cell = chosen.get("cell", ModelConfig.cell)
+    plain = CELLS[cell].module != "" and chosen.get("layers", 1) == 1 and not chosen.get("embedding")
+    in_batches = not plain or chosen.get("batch_size", 1) > 1
+    engine = chosen.setdefault("engine", "minibatch" if in_batches else "online")
+    chosen.setdefault("classes", 1 if not plain or "classes" in CELLS[cell].lacks else ModelConfig.classes)
+    chosen.setdefault("activation", "logistic" if plain or cell != "elman" else "tanh")
+    chosen.setdefault("initialisation", "mikolov" if plain else "uniform")
+    if engine == "minibatch":
+        for name, value in (("batch_size", 20), ("bptt", 35), ("gradient_cutoff", 0.0), ("clip_norm", 5.0)):
+            chosen.setdefault(name, value)
+        chosen.setdefault("alpha", ALPHAS[chosen.setdefault("optimizer", "adam")])
+    else:
+        chosen.setdefault("alpha", default_alpha(chosen["activation"], chosen.get("hidden", ModelConfig.hidden)))
+    model, training = (
+        {name: value for name, value in chosen.items() if name in config.__dataclass_fields__}
+        for config in (ModelConfig, TrainConfig)
+    )
+    return ModelConfig(**model), TrainConfig(**training)
