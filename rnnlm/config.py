@@ -186,9 +186,13 @@ class TrainConfig(Record):
         1, "Parts of the text that are learnt side by side.  [default: 1; minibatch: 20]", low=1, allowed="at least 1", metavar="B"
     )
     optimizer: str = setting("sgd", "How gradients change the weights.  [default: sgd; minibatch: adam]", choices=tuple(OPTIMIZERS))
-    momentum: float = setting(0.0, "sgd: share of the step before that is taken once more.", low=0, high=1, metavar="X")
-    beta1: float = setting(0.9, "adam: decay of the mean gradient.", low=0, high=1, metavar="X")
-    beta2: float = setting(0.999, "adam, rmsprop: decay of the mean squared gradient.", low=0, high=1, metavar="X")
+    momentum: float = setting(
+        0.0, "sgd: share of the step before that is taken once more.", low=0, high=1, below=True, metavar="X"
+    )
+    beta1: float = setting(0.9, "adam: decay of the mean gradient.", low=0, high=1, below=True, metavar="X")
+    beta2: float = setting(
+        0.999, "adam, rmsprop: decay of the mean squared gradient.", low=0, high=1, below=True, metavar="X"
+    )
     clip_norm: float = setting(
         0.0, "The norm of all gradients together is at most this; 0: any.  [default: minibatch: 5]", low=0, allowed="0 (off) or above", metavar="X"
     )

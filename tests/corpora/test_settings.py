@@ -30,6 +30,7 @@ class Oven:
     kind: str = setting("gas", "Of the oven.", choices=("gas", "electric"))
     grams: int = setting(0, "Of dough, in kilograms; 0: none.", low=0, allowed="0 (none) or a weight", unit=1000)
     salt: float | None = setting(None, low=0, form="g", old="-nacl")
+    steam: float = setting(0.0, "Share of the air.", low=0, high=1, below=True)
     label: str = "mine"
 
     def __post_init__(self):
@@ -46,6 +47,7 @@ class Oven:
         ({"kind": "wood"}, "`kind` wood: one of gas, electric"),
         ({"grams": -1}, "`grams` -1: 0 (none) or a weight"),
         ({"salt": -2.0}, "`salt` -2: 0 or above"),
+        ({"steam": 1.0}, "`steam` 1.0: 0 or above, below 1"),
         ({"degrees": -1, "salt": math.inf}, "`salt`: not a finite number"),
     ],
 )
@@ -61,12 +63,12 @@ def test_the_bounds_themselves_are_in_the_range(values):
 
 
 def test_a_field_that_is_no_setting_is_left_alone():
-    assert list(settings_of(Oven)) == ["degrees", "minutes", "layers", "top_heat", "kind", "grams", "salt"]
+    assert list(settings_of(Oven)) == ["degrees", "minutes", "layers", "top_heat", "kind", "grams", "salt", "steam"]
 
 
 def oven_command():
     @click.command()
-    @settings_options(Oven, "degrees", "minutes", "top_heat", "kind", "grams")
+    @settings_options(Oven, "degrees", "minutes", "top_heat", "kind", "grams", "steam")
     @setting_option(Oven, "layers", type=click.IntRange(2, 5), default=2)
     def oven(**values):
         click.echo(sorted(values.items()))
@@ -78,7 +80,7 @@ def test_the_help_of_the_options():
     shown = " ".join(CliRunner().invoke(oven_command(), ["--help"]).output.split())
     assert "--degrees C How hot; --top-heat is beside it. [default: 180; 0<=x<=300] --time " in shown
     assert " How long. [default: 12.5; x>0] --top-heat From above too. --kind [gas|electric] Of the oven." in shown
-    assert " Of dough, in kilograms; 0: none. [x>=0] --layers " in shown
+    assert " Of dough, in kilograms; 0: none. [x>=0] --steam FLOAT RANGE Share of the air. [0<=x<1] --layers " in shown
     assert " Baking trays. [default: 2; 2<=x<=5] --help" in shown
 
 
@@ -86,7 +88,7 @@ def test_the_values_of_the_options_have_the_names_of_the_settings():
     shown = CliRunner().invoke(oven_command(), "--time=3 --kind=electric --top-heat --grams=1.5").output
     assert shown == (
         "[('degrees', 180), ('grams', 1.5), ('kind', 'electric'), ('layers', 2), ('minutes', 3.0), "
-        "('top_heat', True)]\n"
+        "('steam', 0.0), ('top_heat', True)]\n"
     )
     assert values_of(Oven, {"degrees": 20, "label": "x", "output": "y"}) == {"degrees": 20}
 
