@@ -6,11 +6,18 @@ from collections.abc import Mapping
 
 from rnnlm.cells import CELLS
 from rnnlm.config import ModelConfig, TrainConfig, default_alpha
+from rnnlm.schedules import SCHEDULES
 
 # settings that only one engine reads
 ONLINE_ONLY = ("beta", "bptt_block", "compatible")
 BATCH_ONLY = (
     "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout",
+)  # fmt: skip
+
+# settings without one default: what they are depends on others
+DEPENDENT = (
+    "embedding", "classes", "activation", "engine", "batch_size", "initialisation", "bptt", "alpha", "optimizer",
+    "gradient_cutoff", "clip_norm", "max_epochs",
 )  # fmt: skip
 
 # the rate of each optimizer; gradients are sums over time, means over the batch
@@ -38,6 +45,9 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
         chosen.setdefault("alpha", ALPHAS[chosen.setdefault("optimizer", "adam")])
     else:
         chosen.setdefault("alpha", default_alpha(chosen["activation"], chosen.get("hidden", ModelConfig.hidden)))
+    schedule = SCHEDULES.get(chosen.get("schedule", TrainConfig.schedule))
+    if schedule is not None:  # another name is refused by the configuration
+        chosen.setdefault("max_epochs", schedule.max_epochs)
     model, training = (
         {name: value for name, value in chosen.items() if name in config.__dataclass_fields__}
         for config in (ModelConfig, TrainConfig)

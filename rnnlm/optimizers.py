@@ -9,7 +9,7 @@ w weights, g gradient, r rate, t number of the step; m, v: the slots.  Every one
     adam     m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w += r' m / (sqrt(v) + e'),
              both corrected for their beginning   Kingma & Ba (2015)
 
-Of embeddings only the rows of words that occurred are changed: their slots stand still meanwhile.
+Only those rows of an embedding change whose words occurred; the slots of the others stand still.
 """
 
 from __future__ import annotations

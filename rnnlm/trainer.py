@@ -14,6 +14,7 @@ from corpora.jobs.run import Diverged
 from rnnlm.config import TrainConfig
 from rnnlm.engines import Engine, engine_of
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
+from rnnlm.schedules import SCHEDULES, factor
 
 _NO_PERPLEXITY = 1024  # bits per word whose perplexity is no number any more
 LOG2_E = math.log2(math.e)
@@ -21,7 +22,7 @@ LOG2_E = math.log2(math.e)
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training text.  Entropies in bits per word; alpha is the rate that the epoch used."""
+    """One pass over the training text.  Entropies in bits per word; alpha is the rate in the middle of the epoch."""
 
     epoch: int
     alpha: float
@@ -83,7 +84,7 @@ class Trainer:
         self._copy = None
         self.keep, self.recall = keep or self._keep_copy, recall or self._recall_copy
         self.engine = engine_of(model, config) if engine is None else engine
-        self.progress = Progress(alpha=config.alpha)
+        self.schedule, self.progress = SCHEDULES[config.schedule], Progress(alpha=config.alpha)
         self.started = time.perf_counter()
         self.began_at = 0  # position at which the clock was started
 
@@ -123,13 +124,19 @@ class Trainer:
 
     # ---- learning
 
+    def rate(self, begin: int, end: int) -> float:
+        """The learning rate for words begin to end of this epoch."""
+        size, progress = self.train.size, self.progress
+        return progress.alpha * factor(self.config, progress.epoch, min(begin, size), min(end, size), size)
+
     def take(self, position: int) -> tuple[np.ndarray, int]:
         """The words that are learnt next, as ``Engine.take``; after them ``on_chunk`` is called."""
         return self.engine.take(self.train, position)
 
     def learn(self, ids: np.ndarray, position: int | None = None) -> None:
         """Learn from the next words, up to ``position``, and add their log probability to the epoch's."""
-        total = float(self.engine.learn(ids, self.progress.alpha).sum())
+        first = self.progress.position
+        total = float(self.engine.learn(ids, lambda begin, end: self.rate(first + begin, first + end)).sum())
         if not math.isfinite(total):
             raise Diverged(
                 f"training diverged in epoch {self.progress.epoch} near word {self.progress.position}: "
@@ -155,7 +162,7 @@ class Trainer:
         return float(log_prob.sum()) * LOG10_E, int(np.count_nonzero(self.valid >= 0)), state
 
     def fit(self) -> Iterator[EpochReport]:
-        """Train until the validation text stops improving; a report after each epoch."""
+        """Train for ``max_epochs``, or until the validation text stops improving; a report after each epoch."""
         progress, config = self.progress, self.config
         while not progress.finished and progress.epoch < config.max_epochs:
             if progress.position == 0:
@@ -171,7 +178,7 @@ class Trainer:
     def _finish_epoch(self) -> EpochReport:
         progress, config = self.progress, self.config
         seconds = progress.seconds + time.perf_counter() - self.started
-        train_entropy, alpha, kept, valid_entropy = self.train_entropy, progress.alpha, True, None
+        train_entropy, alpha, kept, valid_entropy = self.train_entropy, self.rate(0, self.train.size), True, None
         if self.valid is not None:
             with self.validating():
                 log10_prob, n, state = self.validate()
@@ -188,7 +195,8 @@ class Trainer:
                 progress.best_log10_prob = log10_prob
                 if config.compatible:  # 0.4b tests from where validation ended, the end of the file included
                     self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.state_size].copy()
-            self._schedule(log10_prob)
+            if self.schedule.follows_validation:
+                self._halve(log10_prob)
         report = EpochReport(
             epoch=progress.epoch,
             alpha=alpha,
@@ -206,11 +214,11 @@ class Trainer:
         progress.position, progress.seconds = 0, 0.0  # what is kept can be gone on from
         if kept:
             self.keep()
-        else:
-            self.recall()
+        elif self.schedule.follows_validation or progress.epoch == config.max_epochs:
+            self.recall()  # other schedules go on from where they are, and end with the best
         return report
 
-    def _schedule(self, log10_prob: float) -> None:
+    def _halve(self, log10_prob: float) -> None:
         """Mikolov et al. (2010), section 2: once an epoch gains too little, alpha is halved at each; then the end."""
         progress, config = self.progress, self.config
         if log10_prob * config.min_improvement < progress.last_log10_prob:

@@ -61,7 +61,7 @@ def update_rows(weights, ids, gradient, m, v, begin, end, step):
 
 @kernel
 def sum_of_squares(x, begin, end):
-    """Of elements begin to end of a flat array, in float64."""
+    """The sum over elements begin to end of a flat array, in float64."""
     p, total = pointer(x), 0.0
     for i in range(begin, end):
         value = np.float64(load(p, i))
@@ -141,7 +141,7 @@ class Rows:
 
 
 def norm(gradients, workers) -> float:
-    """Of all elements together; the same bits on any number of threads."""
+    """The norm of all gradients as one vector; the same bits on any number of threads."""
     pieces = [piece for gradient in gradients for piece in gradient.norm_pieces()]
     sums = np.zeros(len(pieces))
 

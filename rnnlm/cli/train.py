@@ -14,6 +14,7 @@ from corpora.compute import ahead
 from corpora.settings import settings_of
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
 from rnnlm.defaults import BATCH_ONLY, ONLINE_ONLY, filled_in
+from rnnlm.schedules import SCHEDULES
 
 
 def unset_options(config: type, *names: str):
@@ -46,8 +47,9 @@ def unset_options(config: type, *names: str):
 @settings_options(TrainConfig, "momentum", "beta1", "beta2", "weight_decay", "dropout")
 @unset_options(TrainConfig, "gradient_cutoff", "clip_norm")
 @settings_options(TrainConfig, "beta")
+@settings_options(TrainConfig, "schedule", "warmup")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
-@settings_options(TrainConfig, "max_epochs")
+@unset_options(TrainConfig, "max_epochs")
 @options.seed_option
 @settings_options(ModelConfig, "dtype")
 @settings_options(TrainConfig, "compatible")
@@ -152,6 +154,8 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
             raise click.UsageError(
                 f"{settings_of(TrainConfig)[name].option}: --engine {training.engine} has no use for it", context
             )
+    if not SCHEDULES[training.schedule].follows_validation and options.is_given(context, "min_improvement"):
+        raise click.UsageError(f"--min-improvement: --schedule {training.schedule} has no use for it", context)
     return model, training
 
 

@@ -20,6 +20,7 @@ from corpora.compute.simd import aligned_zeros, padded
 from rnnlm.arrays import RnnState
 from rnnlm.cells import layer_of
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig, TrainConfig
+from rnnlm.engines import Rate, rate_of
 from rnnlm.layers import (
     Errors,
     drop,
@@ -129,13 +130,14 @@ class Minibatch:
         ids = np.where(at < n, train[np.minimum(at, n - 1)], np.int32(-1)).astype(np.int32)
         return ids, n if last == length else last * B
 
-    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
+    def learn(self, ids: np.ndarray, alpha: Rate) -> np.ndarray:
         """Learn from the next words of every stream, ids (B, steps) int32, or (n,) of one; see ``Engine``."""
         streams = np.ascontiguousarray(ids if ids.ndim == 2 else ids[None], np.int32)
         log_prob = np.zeros(streams.shape)
         for t in range(0, streams.shape[1], self.bptt):
             part = streams[:, t : t + self.bptt]
-            log_prob[:, t : t + self.bptt] = self.learn_block(part, alpha)
+            begin = t * len(part)
+            log_prob[:, t : t + self.bptt] = self.learn_block(part, rate_of(alpha, begin, begin + part.size))
         return log_prob if ids.ndim == 2 else log_prob[0]
 
     def start_text(self, context: float | np.ndarray | None = None) -> None:

@@ -14,6 +14,7 @@ from corpora.errors import CorpusError
 from corpora.settings import check, require_same, setting, settings_of, spelled
 from rnnlm.cli import rnnlm
 from rnnlm.config import ModelConfig, TrainConfig
+from rnnlm.defaults import DEPENDENT
 from rnnlm.legacy.options import BY_NAME
 from rnnlm.ngram.config import NgramConfig, Options
 from w2v.cli import w2v
@@ -139,7 +140,7 @@ def test_a_checkpoint_of_another_setting_is_refused_with_both_values():
 CONFIGURATIONS = [(rnnlm.commands["train"], ModelConfig), (rnnlm.commands["train"], TrainConfig)]
 CONFIGURATIONS += [(w2v.commands["train"], VectorConfig), (w2v.commands["phrases"], PhraseConfig)]
 CONFIGURATIONS += [(rnnlm.commands["ngram"], NgramConfig), (rnnlm.commands["ngram"], Options)]
-OF_OTHERS = {"classes", "alpha", "passes"}  # whose default depends on other options
+OF_OTHERS = {*DEPENDENT, "passes"}  # whose default depends on other options
 
 
 @pytest.mark.parametrize(("command", "config"), CONFIGURATIONS)
