@@ -17,6 +17,7 @@ INITIALISATIONS = ("mikolov", "uniform", "normal", "xavier", "he")
 RESETS = ("after", "before")
 TRAINING_ENGINES = ("online", "minibatch")
 DTYPES = ("float32", "float64")
+DROPOUT_PLACES = ("input", "between", "output")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
 LARGEST_WEIGHT = 1e6  # in a mixture: a larger exponent leaves nothing but the most probable word
 
@@ -216,8 +217,24 @@ class TrainConfig(Record):
     weight_decay: float = setting(0.0, "Share of each weight, times the rate, that a step takes.", low=0, metavar="X")
     dropout: float = setting(
         0.0, "Share of units that are left out: of embeddings, between layers, and below the output.",
-        low=0, high=0.99, metavar="X",
+        low=0, high=1, below=True, metavar="X",
     )  # fmt: skip
+    dropout_input: float | None = setting(
+        None, "The share of embeddings' units.  [default: that of `dropout`]", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_between: float | None = setting(
+        None, "The share between layers.  [default: that of `dropout`]", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_output: float | None = setting(
+        None, "The share below the output.  [default: that of `dropout`]", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_words: float = setting(
+        0.0, "Share of words whose embeddings are left out.", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_recurrent: float = setting(
+        0.0, "Share of the recurrent weights that are left out.", low=0, high=1, below=True, metavar="X"
+    )
+    locked: bool = setting(False, "The same units are left out at all steps of a block.")
     seed: int = setting(1, low=0, old="-rand-seed")
     compatible: bool = setting(
         False, "As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
@@ -228,6 +245,13 @@ class TrainConfig(Record):
         check(self)
         warms_up = SCHEDULES[self.schedule].warms_up
         require(self.warmup == 0 or not warms_up, f"`warmup` {self.warmup:g}: `schedule` {self.schedule} has its own")
+        drops = any(self.dropout_share(place) > 0 for place in DROPOUT_PLACES)
+        require(drops or not self.locked, "`locked`: there is no `dropout`")
+
+    def dropout_share(self, place: str) -> float:
+        """The share of units that are left out in a place of DROPOUT_PLACES."""
+        own = getattr(self, f"dropout_{place}")
+        return self.dropout if own is None else own
 
 
 def require_fit(model: ModelConfig, training: TrainConfig) -> None:
@@ -249,6 +273,11 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
         training.engine == "online" or not training.compatible, "`compatible`: rnnlm 0.4b has no `engine` minibatch"
     )
     require(training.engine == "online" or training.bptt > 0, f"`bptt` {training.bptt}: a block has at least 1 word")
+    for name in ("dropout_input", "dropout_words"):
+        share = getattr(training, name)
+        require(model.embedding or not share, f"`{name}` {share}: only with an `embedding`")
+    share = training.dropout_between
+    require(model.layers > 1 or not share, f"`dropout_between` {share}: only with more than 1 of `layers`")
     require(
         training.engine == "online" or CELLS[model.cell].layer, f"`engine` minibatch: not for `cell` {model.cell} yet"
     )

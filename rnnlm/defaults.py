@@ -11,7 +11,8 @@ from rnnlm.schedules import SCHEDULES
 # settings that only one engine reads
 ONLINE_ONLY = ("beta", "bptt_block", "compatible")
 BATCH_ONLY = (
-    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout",
+    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout", "dropout_input",
+    "dropout_between", "dropout_output", "dropout_words", "dropout_recurrent", "locked",
 )  # fmt: skip
 
 # settings without one default: what they are depends on others
