@@ -177,13 +177,18 @@ class TrainConfig(Record):
         low=0, allowed="0 (none), a share, or a number of words", metavar="X",
     )  # fmt: skip
     min_improvement: float = setting(
-        1.003, "halving: factor by which an epoch must improve the validation log probability; from the first that does not, "
-        "alpha is halved at every epoch, and the next that does not is the last.",
+        1.003, "halving: factor by which an epoch must improve the validation log probability; from the first that "
+        "does not, alpha is halved at every epoch, and the next that does not is the last.",
         metavar="X",
     )  # fmt: skip
     max_epochs: int = setting(
         100, "At most N epochs.  [default: 100; constant, linear, cosine 20, onecycle 10]",
         low=1, allowed="at least 1 epoch", metavar="N", option="--max-iter",
+    )  # fmt: skip
+    average: int = setting(
+        0, "The model is the mean of the weights after each of the last N epochs, from the first of them on; 0: off.  "
+        "Not with `schedule` halving.",
+        low=0, allowed="0 (off) or a number of epochs", metavar="N",
     )  # fmt: skip
     initialisation: str = setting(
         "mikolov", "How the initial weights are drawn; mikolov: to fit the activation.  [default: mikolov; of stacks "
@@ -245,6 +250,15 @@ class TrainConfig(Record):
         check(self)
         warms_up = SCHEDULES[self.schedule].warms_up
         require(self.warmup == 0 or not warms_up, f"`warmup` {self.warmup:g}: `schedule` {self.schedule} has its own")
+        knows_its_end = not SCHEDULES[self.schedule].follows_validation
+        require(
+            self.average == 0 or knows_its_end,
+            f"`average` {self.average}: `schedule` {self.schedule} does not know its last epochs; choose another one",
+        )
+        require(
+            self.average <= self.max_epochs,
+            f"`average` {self.average}: more than `max_epochs` {self.max_epochs}",
+        )
         drops = any(self.dropout_share(place) > 0 for place in DROPOUT_PLACES)
         require(drops or not self.locked, "`locked`: there is no `dropout`")
 

@@ -33,7 +33,6 @@ from corpora.jobs.system import polite_interrupt, readable_size
 from corpora.settings import require_same
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.data import Texts
-from rnnlm.engines import Engine, engine_of
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
 from rnnlm.io import load, native
 from rnnlm.model import RecurrentLM
@@ -62,7 +61,7 @@ class Saved(NamedTuple):
 
     path: str
     model: RecurrentLM
-    engine: Engine
+    state: dict[str, np.ndarray]  # of the trainer
     progress: Progress
 
     @property
@@ -87,6 +86,7 @@ class Run(TrainingRun):
     log: str | None = None
     checkpoint_minutes: float = 10.0
     snapshot_words: int = 0
+    threads: int = 2
     say: Callable[[str], None] = print
     show: Callable[[str], None] = print
 
@@ -160,9 +160,9 @@ class Run(TrainingRun):
         self._has_best = False
         return self._trainer(model)
 
-    def _trainer(self, model: RecurrentLM, engine: Engine | None = None) -> Trainer:
+    def _trainer(self, model: RecurrentLM) -> Trainer:
         return Trainer(
-            model, self.train_config, self.texts.train, self.texts.valid, engine=engine,
+            model, self.train_config, self.texts.train, self.texts.valid, threads=self.threads,
             on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 
@@ -231,10 +231,8 @@ class Run(TrainingRun):
                 f"{path}: of a run on other texts, or with another vocabulary: "
                 "give the same texts and options to go on, or `force` to start over"
             )
-        engine = engine_of(model, self.train_config)
         try:
-            engine.restore(extra)
-            return Saved(path, model, engine, made_of(Progress, meta.get("progress")))
+            return Saved(path, model, extra, made_of(Progress, meta.get("progress")))
         except ValueError as error:
             raise _unusable(path, error) from error
 
@@ -246,10 +244,9 @@ class Run(TrainingRun):
         model.start_hidden = np.array(model.start_hidden)
         model.class_of_word = np.array(model.class_of_word)
         model.vocab = self.texts.vocab
-        trainer = self._trainer(model, saved.engine)
-        trainer.progress = saved.progress
+        trainer = self._trainer(model)
         try:
-            trainer.require_progress()
+            trainer.restore(saved.state, saved.progress)
         except ValueError as error:
             raise _unusable(saved.path, error) from error
         self._has_best = saved.has_best
@@ -341,7 +338,7 @@ class Run(TrainingRun):
         native.save(
             self._described(),
             path,
-            extra=self.trainer.engine.state(),
+            extra=self.trainer.state(),
             extra_meta={"fingerprint": self._fingerprint, "progress": progress},
             like=self.output,  # nobody may read more here than there
         )

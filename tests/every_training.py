@@ -95,8 +95,8 @@ def interrupted_soon():
     learn, tick = rnnlm.trainer.Trainer.learn, w2v.run.Run._on_tick
     parts = [0]
 
-    def learn_and_stop(self, ids):
-        learn(self, ids)
+    def learn_and_stop(self, ids, *position):
+        learn(self, ids, *position)
         if ids.size:
             parts[0] += 1
             if parts[0] == 2:

@@ -52,6 +52,7 @@ def unset_options(config: type, *names: str):
 @settings_options(TrainConfig, "schedule", "warmup")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
 @unset_options(TrainConfig, "max_epochs")
+@settings_options(TrainConfig, "average")
 @options.seed_option
 @settings_options(ModelConfig, "dtype")
 @settings_options(TrainConfig, "compatible")
@@ -66,7 +67,7 @@ def unset_options(config: type, *names: str):
     "--snapshot", type=click.IntRange(min=1), metavar="WORDS",
     help="Print some generated text each time that WORDS more words were read.",
 )  # fmt: skip
-@options.threads_option_that(" that read the text; one learns")
+@options.threads_option_that(" that read the text, and that --engine minibatch learns with; --engine online has one")
 @options.tmp_option
 @click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and what another run left unfinished.")
 @click.pass_context
@@ -103,6 +104,7 @@ def train(context, **o) -> None:
 
 
 def _train(o: dict, model_config, train_config, claimed) -> None:
+    from corpora.compute.processors import available
     from corpora.jobs.progress import bar
     from corpora.text.inputs import expand, text_size
     from corpora.text.tokenizers import get_tokenizer
@@ -130,7 +132,8 @@ def _train(o: dict, model_config, train_config, claimed) -> None:
             note(f"{name}: {ids.size} words and sentence ends, {100 * texts.unknown_share(ids):.2f}% unknown")
         run = Run(
             o["output"], model_config, train_config, texts, tokenizer, force=o["force"], log=o["log"],
-            checkpoint_minutes=o["checkpoint"], snapshot_words=o["snapshot"] or 0, say=note, show=print_text,
+            checkpoint_minutes=o["checkpoint"], snapshot_words=o["snapshot"] or 0, threads=o["threads"] or available(),
+            say=note, show=print_text,
         )  # fmt: skip
         with closing(run.epochs()) as epochs:
             for report in epochs:

@@ -290,8 +290,8 @@ def test_divergence_says_what_to_lower(folder, contents, refused, rnnlm):
 def test_divergence_keeps_the_best_epoch(folder, rnnlm, done, monkeypatch, where):
     learn = Trainer.learn
 
-    def learn_and_spoil(self, ids):
-        learn(self, ids)
+    def learn_and_spoil(self, *arguments):
+        learn(self, *arguments)
         if self.progress.epoch == 1:
             # in O it is found by the scores, in the input row of a word that no text has by looking at it
             self.model.params[where][0 if where == "O" else self.model.vocab.index("zebra")] = np.nan
