@@ -149,6 +149,11 @@ class Run(TrainingRun):
                 f"`classes` {config.classes}: more classes than the {n_words} words of the vocabulary; "
                 "lower it (1: softmax over all words)"
             )
+        if train.batch_size > self.texts.train.size:
+            raise CorpusError(
+                f"`batch_size` {train.batch_size}: more than the {self.texts.train.size} words of the training text; "
+                "lower it"
+            )
         if train.compatible:
             params = glibc_params(config, n_words, GlibcRandom(train.seed))
         else:
