@@ -31,10 +31,11 @@ from corpora.jobs.resumable import Claim, checkpoint_of
 from corpora.jobs.run import KERNELS, TIMES, TrainingRun
 from corpora.jobs.system import polite_interrupt, readable_size
 from corpora.settings import require_same
-from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
+from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
 from rnnlm.io import load, native
+from rnnlm.memory import needed
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
@@ -132,14 +133,13 @@ class Run(TrainingRun):
     # ---- beginning and going on
 
     def _require_room(self) -> None:
-        config, n_words = self.model_config, len(self.texts.vocab)
-        item = np.dtype(config.dtype).itemsize
-        parameters = item * sum(int(np.prod(shape)) for shape in parameter_shapes(config, n_words).values())
-        # drawing them takes as much again, for a moment; but direct connections, which are zeros, take it once
-        more = 2 * parameters - item * config.direct + KERNELS
+        need = needed(self.model_config, self.train_config, len(self.texts.vocab))
         ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
-        figure = f"{readable_size(parameters)} of parameters, {readable_size(ids)} of ids"
-        self._require_memory(more, ids, figure, "lower `hidden`, `direct` or `max_vocab`")
+        figure, remedy = f"{readable_size(need.parameters)} of parameters", "lower `hidden`, `direct` or `max_vocab`"
+        if self.train_config.engine == "minibatch":
+            figure += f", {readable_size(need.learning)} to change them, {readable_size(need.block)} for a block"
+            remedy = "lower `hidden`, `batch_size`, `bptt` or `max_vocab`"
+        self._require_memory(need.peak + KERNELS, ids, f"{figure}, {readable_size(ids)} of ids", remedy)
 
     def _begin(self) -> Trainer:
         config, train = self.model_config, self.train_config
