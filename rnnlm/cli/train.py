@@ -13,8 +13,7 @@ from corpora.command.settings import setting_option, settings_options, values_of
 from corpora.compute import ahead
 from corpora.settings import settings_of
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
-from rnnlm.defaults import BATCH_ONLY, ONLINE_ONLY, filled_in
-from rnnlm.schedules import SCHEDULES
+from rnnlm.defaults import filled_in, unused
 
 
 def unset_options(config: type, *names: str):
@@ -154,13 +153,11 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
             floats = {name: c_float(value) for name, value in vars(training).items() if isinstance(value, float)}
             training = replace(training, **floats)
         require_fit(model, training)
-    for name in ONLINE_ONLY if training.engine == "minibatch" else BATCH_ONLY:
+    known = settings_of(TrainConfig)
+    for name, because in unused(training).items():
         if options.is_given(context, name):
-            raise click.UsageError(
-                f"{settings_of(TrainConfig)[name].option}: --engine {training.engine} has no use for it", context
-            )
-    if not SCHEDULES[training.schedule].follows_validation and options.is_given(context, "min_improvement"):
-        raise click.UsageError(f"--min-improvement: --schedule {training.schedule} has no use for it", context)
+            reason = f"{known[because].option} {getattr(training, because)} has no use for it"
+            raise click.UsageError(f"{known[name].option}: {reason}", context)
     return model, training
 
 
