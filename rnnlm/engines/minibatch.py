@@ -78,7 +78,8 @@ class Minibatch:
         T, B, width, dtype = self.bptt, self.streams, padded(net.hidden), net.dtype
         cell, gates = self.model.cell, self.layer.gates(net) * net.hidden
         self.layers = [steps_for(self.layer, net, T, B, cell.reset) for _ in range(net.layers)]
-        limit = np.full(1, self.config.gradient_cutoff, dtype)
+        # errors are divided by B: what is clipped of a stream does not depend on how many there are beside it
+        limit = np.full(1, self.config.gradient_cutoff / B, dtype)
         self.errors = [
             Errors(aligned_zeros((n, width), dtype), aligned_zeros((self.layer.states, B, width), dtype), limit)
             for _ in range(net.layers)
