@@ -273,9 +273,12 @@ def multiply_across(C, A, B, m, k, accumulate, columns, room):
 
 
 @exact_kernel
-def pack(B, k, n, is_transposed, P):
-    """All panels of B (k, n), or with ``is_transposed`` of (n, k) in memory, into P (``packed_size``,)."""
-    pack_at(pointer(B), np.int64(0), B.shape[1], k, n, is_transposed, pointer(P), np.int64(0))
+def pack(B, first, k, n, is_transposed, P, at):
+    """All panels of B[:k, first : first+n], or with ``is_transposed`` of B[:n, first : first+k]^T, into P[at:].
+
+    See ``packed_size``.
+    """
+    pack_at(pointer(B), first, B.shape[1], k, n, is_transposed, pointer(P), at)
 
 
 @exact_kernel
