@@ -23,10 +23,11 @@ class Registered(NamedTuple):
 
 
 CELLS = {
-    "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer"),
+    "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer", has=("activation",)),
     "jordan": Registered(
-        "rnnlm.cells.jordan", "", lacks=("classes", "compression", "direct", "compatible", "layers", "embedding")
-    ),
+        "rnnlm.cells.jordan", "", lacks=("classes", "compression", "direct", "compatible", "layers", "embedding"),
+        has=("activation",),
+    ),  # fmt: skip
     "lstm": Registered("", "rnnlm.cells.lstm", lacks=("compatible",), has=("forget_gate", "peephole")),
     "gru": Registered("", "rnnlm.cells.gru", lacks=("compatible",), has=("reset",)),
 }
