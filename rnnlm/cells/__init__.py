@@ -20,14 +20,18 @@ class Registered(NamedTuple):
     layer: str  # of its LAYER, for batches and stacks
     lacks: tuple[str, ...] = ()  # settings that it cannot be combined with, unless they have their neutral value
     has: tuple[str, ...] = ()  # settings that others lack
+    engine: str = "rnnlm.engines.minibatch"  # for batches
 
 
 CELLS = {
     "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer", has=("activation",)),
     "jordan": Registered(
-        "rnnlm.cells.jordan", "", lacks=("classes", "compression", "direct", "compatible", "layers", "embedding"),
+        "rnnlm.cells.jordan",
+        "",
+        lacks=("classes", "compression", "direct", "compatible", "layers", "embedding"),
         has=("activation",),
-    ),  # fmt: skip
+        engine="rnnlm.engines.jordan",
+    ),
     "lstm": Registered("", "rnnlm.cells.lstm", lacks=("compatible",), has=("forget_gate", "peephole")),
     "gru": Registered("", "rnnlm.cells.gru", lacks=("compatible",), has=("reset",)),
 }
