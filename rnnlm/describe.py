@@ -97,7 +97,7 @@ def _layers(a: dict) -> str:
     kind = f"{a['activation']} " if "activation" in CELLS[a["cell"]].has else ""
     units = f"{a['hidden']} {kind}hidden units"
     layers = f"{a['layers']} layers of {units}" if a["layers"] > 1 else units
-    tied = " that is the output matrix, too" if a["tied"] else ""
+    tied = " (tied to the output)" if a["tied"] else ""
     return layers + (f", embedding of {a['embedding']} units{tied}" if a["embedding"] else "")
 
 

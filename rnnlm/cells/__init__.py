@@ -1,6 +1,7 @@
 """Recurrent cells, one file each: the names, shapes and first values of its parameters, and its kernels.
 
-A new cell is a file here with a ``CELL``, and a line in ``CELLS``; tests run over ``CELLS``.
+A new cell is a file here with a ``CELL`` (learns word by word) or a ``LAYER`` (in stacks, from blocks), and a line in
+``CELLS``; tests run over ``CELLS``.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def test_a_file_gives_the_model_back(name, tmp_path):
         (
             "lstm, tied",
             {},
-            "lstm, 2 layers of 6 hidden units, embedding of 6 units that is the output matrix, too, softmax over all",
+            "lstm, 2 layers of 6 hidden units, embedding of 6 units (tied to the output), softmax over all",
         ),
         ("lstm, carousel", {}, "lstm without forget gate, 2 layers of 6 hidden units, softmax over all words"),
         ("lstm, carousel, peephole", {}, "lstm without forget gate, with peepholes, 6 hidden units, softmax over all"),
