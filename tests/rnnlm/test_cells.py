@@ -1,6 +1,7 @@
 """Every cell that learns word by word: against its twin and its definition, scoring, files, and going on.
 
-Stacks, which learn in batches, are in test_stack.py.  A new cell needs a line in ``OPTIONS`` and ``DEFINITIONS`` here and a twin in ``tests.small_models.TWINS``.
+Stacks, which learn in batches, are in test_stack.py.  A new cell needs a line in ``OPTIONS`` and ``DEFINITIONS`` here
+and a twin in ``tests.small_models.TWINS``.
 """
 
 from dataclasses import replace

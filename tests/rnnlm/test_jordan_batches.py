@@ -15,6 +15,7 @@ from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Trainer
 from tests.reference.networks import Config, Network
 from tests.rnnlm.test_minibatch import gradient_in_full
+from tests.rnnlm.test_stack import guarded
 
 V, B, T = 13, 3, 5
 
@@ -110,6 +111,19 @@ def test_any_number_of_threads_learns_the_same_bits(dtype, monkeypatch):
         results.append(log_prob.tobytes() + b"".join(values.tobytes() for values in lm.params.values()))
     assert results[1] == results[0]
     assert results[2] == results[0]
+
+
+@pytest.mark.parametrize(("hidden", "n_words"), [(1, 2), (5, 13), (17, 33)])
+def test_nothing_beyond_the_arrays_is_written(hidden, n_words):
+    engines, guards, ids = [], [], text(B * T, n_words).reshape(B, T)
+    for guards_them in (False, True):
+        engine = engine_for(model_of(hidden, n_words, dtype="float32", independent=True), gradient_cutoff=0.1)
+        if guards_them:
+            engine.own, engine.packed_weights = (guarded(a, guards) for a in (engine.own, engine.packed_weights))
+        log_prob = engine.differentiate(ids)
+        engines.append((log_prob.tobytes(), *(gradient.values.tobytes() for gradient in engine.gradients.values())))
+    assert engines[0] == engines[1]
+    assert all((part == 0xA5).all() for part in guards)
 
 
 def test_the_padding_of_weights_stays_zero():

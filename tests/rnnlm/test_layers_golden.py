@@ -14,7 +14,8 @@ import pytest
 
 from corpora.text.vocab import Vocab
 from rnnlm.cells import layer_of
-from rnnlm.config import ModelConfig, parameter_shapes
+from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
+from rnnlm.engines import engine_of
 from rnnlm.layers import Errors, layer_shape, pack_recurrent, steps_for
 from rnnlm.model import RecurrentLM
 from rnnlm.stack import ForwardRun
@@ -96,6 +97,22 @@ def near(values, expected):
 )
 def test_elman_is_that_of_torch_and_onnxruntime(activation, expected):
     near(run(layer(w(0, 2, 2), w(3, 2, 2), b=w(5, 2)), cell="elman", activation=activation)[0], expected)
+
+
+def test_jordan_is_that_written_out_in_torch_and_jax():
+    # its biases: of the hidden units in the rows of words, of the outputs through a third unit that is always 1
+    params = {
+        "U": np.hstack([X @ w(0, 2, 2).T + w(5, 1, 2), np.full((3, 1), 30.0)]),
+        "W": np.hstack([w(6, 2, 3).T, np.zeros((3, 1))]),
+        "O": np.hstack([w(8, 3, 2), w(1, 3, 1)]),
+        "C": np.zeros((1, 3)),
+    }
+    config = ModelConfig(hidden=3, cell="jordan", activation="tanh", classes=1, dtype="float64")
+    lm = RecurrentLM.create(config, Vocab([b"</s>", b"1", b"2"], np.array([3, 2, 1])), params)
+    engine = engine_of(lm, TrainConfig(engine="minibatch", bptt=3))
+    log_prob = engine.differentiate(np.array([[1, 2, 0]], np.int32))  # after X one by one
+    near(np.exp(log_prob), [[0.4625120, 0.2276913, 0.1103510]])
+    near(engine.current().hidden[:3], [0.1103510, 0.2355942, 0.6540548])
 
 
 def test_lstm_is_that_of_torch_keras_flax_and_onnxruntime():

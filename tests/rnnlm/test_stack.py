@@ -10,12 +10,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rnnlm.cells import CELLS
+from rnnlm.cells import CELLS, layer_of
 from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
 from rnnlm.describe import describe, facts
 from rnnlm.engines import engine_of
 from rnnlm.initial import initial_params
 from rnnlm.io import load, native, save
+from rnnlm.layers import Errors, layer_shape, pack_recurrent, steps_for
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Trainer
 from rnnlm.updates import Dense
@@ -278,6 +279,39 @@ def test_words_outside_the_vocabulary_teach_nothing(name):
     assert (log_prob == 0).all()
     for each, gradient in engine.gradients.items():
         assert not gradient_in_full(gradient).any(), each
+
+
+def guarded(arrays, guards):
+    """Copies of a tuple of arrays, each between two stretches of bytes that must stay: added to ``guards``."""
+    copies = []
+    for array in arrays:
+        room = np.full(array.nbytes + 2 * 4096, 0xA5, np.uint8)
+        inside = room[4096 : 4096 + array.nbytes].view(array.dtype).reshape(array.shape)
+        inside[...] = array
+        guards += [room[:4096], room[4096 + array.nbytes :]]
+        copies.append(inside)
+    return type(arrays)(*copies)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "lstm, peephole", "lstm, carousel", "gru", "gru, before"])
+@pytest.mark.parametrize("hidden", [1, 5, 17])
+def test_nothing_beyond_the_arrays_of_a_layer_is_written(name, hidden):
+    # compiled code checks no bounds
+    lm, rng, guards, results = model_of(name, hidden=hidden, dtype="float32"), np.random.default_rng(0), [], []
+    cell, config = layer_of(lm.config), lm.config
+    extras = [lm.params[each] for each in cell.extras(config)]
+    packed = pack_recurrent(cell, config, lm.params["W"], first=extras[0] if extras else None)
+    steps, shape = steps_for(cell, config, T, B, 0.5), layer_shape(cell, config, T)
+    steps.gates[...] = rng.normal(size=steps.gates.shape)
+    steps.is_reset[::4] = 1
+    errors = Errors(rng.normal(size=steps.hidden.shape).astype("f"), np.zeros_like(steps.state), np.full(1, 0.3, "f"))
+    for use in (lambda arrays: type(arrays)(*(a.copy() for a in arrays)), lambda arrays: guarded(arrays, guards)):
+        own, mine, theirs = use(packed), use(steps), use(errors)
+        cell.forward(own, mine, shape, 0, B)
+        cell.backward(own, mine, theirs, shape, 0, B)
+        results.append(mine.hidden.tobytes() + mine.gates.tobytes() + mine.tape.tobytes() + theirs.state.tobytes())
+    assert results[0] == results[1]
+    assert all((part == 0xA5).all() for part in guards)
 
 
 @pytest.mark.parametrize("name", ["elman", "gru, 2 layers", "gru, before"])  # an LSTM's cells are not clipped
