@@ -118,7 +118,7 @@ def test_a_product_can_be_written_transposed(m, k, n):
     A, B, onto = of(m, k), of(k, n), of(m, n, seed=1)
     room, cut = room_for_products("float64"), n // 3
     for accumulate, expected in ((0, A @ B), (1, A @ B + onto)):
-        C = onto.T.copy()
+        C = onto.T.copy(order="C")
         for columns in ((0, cut), (cut, n)):
             multiply_across(C, A, B, m, k, accumulate, columns, room)
         np.testing.assert_allclose(C.T, expected, rtol=1e-10, atol=1e-10)
