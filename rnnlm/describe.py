@@ -140,7 +140,8 @@ def _component(part: dict) -> str:
 def _learning(training: dict) -> str:
     bptt, config = training.get("bptt", 0), training.get("config", {})
     if config.get("engine") == "minibatch":
-        through_time = f"{config.get('optimizer', 'sgd')}, {config.get('batch_size', 1)} streams in blocks of {bptt - 1} words"
+        streams = f"{config.get('batch_size', 1)} streams in blocks of {bptt - 1} words"
+        through_time = f"{config.get('optimizer', 'sgd')}, {streams}"
     else:
         through_time = f"bptt {bptt - 1}, block {training.get('bptt_block', 10)}" if bptt > 1 else "no bptt"
     alpha = training.get("alpha", training["starting_alpha"])
