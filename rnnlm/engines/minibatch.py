@@ -12,6 +12,7 @@ Legend: see ``rnnlm.layers``; n = B * T.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -132,13 +133,23 @@ class Minibatch:
         return ids, n if last == length else last * B
 
     def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
-        """Learn from the next words of every stream, ids (B, steps) int32, or (n,) of one; see ``Engine``."""
+        """Learn from the next words of every stream, ids (B, steps) int32, or (n,) of one; see ``Engine``.
+
+        Without words, the kernels are compiled, or loaded.
+        """
+        if not ids.size:
+            self._warm_up()
         streams = np.ascontiguousarray(ids if ids.ndim == 2 else ids[None], np.int32)
         log_prob = np.zeros(streams.shape)
         for t in range(0, streams.shape[1], self.bptt):
             part = streams[:, t : t + self.bptt]
             log_prob[:, t : t + self.bptt] = self.learn_block(part, alpha)
         return log_prob if ids.ndim == 2 else log_prob[0]
+
+    def _warm_up(self) -> None:
+        small = type(self)(self.model, replace(self.config, batch_size=1, bptt=1), 1)
+        small.differentiate(np.zeros((1, 1), np.int32))
+        small.step(0.0)
 
     def start_text(self, context: float | np.ndarray | None = None) -> None:
         net = self.model.config
