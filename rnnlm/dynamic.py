@@ -115,6 +115,10 @@ class DynamicLM(LanguageModel):
         self._spare: _Network | None = None
         self._spare = self._first()  # copied here, where no clock counts it
 
+    @property
+    def network(self) -> RecurrentLM:
+        return self.static
+
     def start(self, after: DynamicState | None = None) -> DynamicState:
         """The beginning of a text, where the static model begins; with what was learnt up to ``after``, if given."""
         if after is None:

@@ -64,6 +64,10 @@ class RecurrentLM(LanguageModel):
     threads: int = 2
 
     @property
+    def network(self) -> RecurrentLM:
+        return self
+
+    @property
     def kernels(self) -> str:
         """The cell, of networks in float32."""
         return self.config.cell if self.config.dtype == "float32" else ""
@@ -207,7 +211,7 @@ class RecurrentLM(LanguageModel):
         return result / result.sum(1, keepdims=True)
 
     def hidden_states(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
-        """(n, layers, H) of ``config.dtype``: the hidden layers after each of ids (n,), which are read from ``state`` on.
+        """(n, layers, H) of ``config.dtype``: the hidden layers after each of ids (n,), read from ``state`` on.
 
         Row t is what the word after ids[t] is predicted from; with independent sentences, that is after ``</s>`` the
         layer of a sentence's first word.

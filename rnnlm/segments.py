@@ -13,14 +13,13 @@ Of embeddings, only the rows of words that were read are changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
-from corpora.compute.jit import kernel
-from corpora.compute.simd import aligned_zeros, load, pointer, store
+from corpora.compute.simd import aligned_zeros
 from rnnlm.arrays import RnnState
 from rnnlm.config import TrainConfig
+from rnnlm.dynamic_kernels import Update, add_squares, dynamic_update
 from rnnlm.engines.minibatch import Minibatch
 from rnnlm.updates import Dense, norm
 
@@ -29,45 +28,13 @@ _EPSILON = 1e-8
 _GATHERED = (20, 35)  # streams and steps of the blocks whose gradients are squared
 
 
-class Update(NamedTuple):
-    """The numbers of one step, as reals."""
-
-    rate: float
-    decay: float
-    mean: float  # of the roots; 0: updates are plain
-    most: float  # 1 / decay
-    epsilon: float
-
-
-@kernel
-def dynamic_update(weights, w0, gradient, g0, static, roots, n, update):
-    """weights[w0 : +n] learn from gradient[g0 : +n], flat; static and roots (where there are any) lie as the weights."""
-    w, g, s, r = pointer(weights), pointer(gradient), pointer(static), pointer(roots)
-    rate, decay, mean, most, epsilon = update
-    if mean > 0:
-        for i in range(n):
-            now, root = load(w, w0 + i), load(r, w0 + i)
-            back = decay * min(root / mean, most) * (load(s, w0 + i) - now)
-            store(w, w0 + i, now + rate * load(g, g0 + i) / (root + epsilon) + back)
-    else:
-        for i in range(n):
-            now = load(w, w0 + i)
-            store(w, w0 + i, now + rate * load(g, g0 + i) + decay * (load(s, w0 + i) - now))
-
-
-@kernel
-def add_squares(total, t0, gradient, g0, n):
-    """total[t0 : +n] += gradient[g0 : +n]^2, flat."""
-    y, x = pointer(total), pointer(gradient)
-    for i in range(n):
-        store(y, t0 + i, load(y, t0 + i) + load(x, g0 + i) * load(x, g0 + i))
-
-
 def root_mean_squares(lm, ids: np.ndarray, threads: int = 2) -> dict[str, np.ndarray]:
     """By parameter, the root of the mean over blocks of a text, ids (n,) int32, of the squared gradient."""
     streams, steps = _GATHERED
     streams = max(1, min(streams, ids.size // steps))
-    engine = Minibatch(lm, TrainConfig(engine="minibatch", batch_size=streams, bptt=steps, gradient_cutoff=0.0), threads)
+    engine = Minibatch(
+        lm, TrainConfig(engine="minibatch", batch_size=streams, bptt=steps, gradient_cutoff=0.0), threads
+    )
     squares = {name: aligned_zeros(each.weights.shape, each.weights.dtype) for name, each in engine.gradients.items()}
     position, blocks = 0, 0
     while position < ids.size:
@@ -91,7 +58,9 @@ class Segments:
 
     streams = 1
 
-    def __init__(self, lm, static, segment: int, decay: float, clip_norm: float, roots: Mapping[str, np.ndarray] | None):
+    def __init__(
+        self, lm, static, segment: int, decay: float, clip_norm: float, roots: Mapping[str, np.ndarray] | None
+    ):
         """``static``: the arrays of the weights that are drawn back to, by name."""
         self.engine = Minibatch(
             lm, TrainConfig(engine="minibatch", batch_size=1, bptt=segment, gradient_cutoff=0.0), lm.threads

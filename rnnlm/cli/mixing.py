@@ -72,9 +72,7 @@ class MixOptions(NamedTuple):
 
             with options.wrong_usage(context):
                 check_weights(weights, n_models, kind)
-        return cls(
-            weights or None, kind, cache, cache_decay, cache_weight, neural_cache, neural_theta, neural_weight
-        )
+        return cls(weights or None, kind, cache, cache_decay, cache_weight, neural_cache, neural_theta, neural_weight)
 
     def mixture(self, models, files=None):
         """One mixture of them all.  ``files``: where they were read from, for a mixture that is saved."""

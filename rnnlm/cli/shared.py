@@ -115,7 +115,6 @@ def _how_to_learn(threads, *, dynamic_block=None, dynamic_decay=None, dynamic_rm
 
 def _roots(lm, path: str, threads: int) -> dict:
     """The root mean squares of a network's gradients on a text."""
-    from corpora.text.tokenizers import from_spec
     from rnnlm.segments import root_mean_squares
 
     with encode_text((path,), {"": lm}, None, False, threads, None) as stream:

@@ -285,8 +285,8 @@ def assemble(
     """A mixture of models and, where a size or a decay is given, a cache: (1 - weight) mixture + weight cache.
 
     That is SRILM's ``-cache size -cache-lambda cache_weight``.  With ``neural_cache``, a size, there is one over the
-    states of the first recurrent network (``rnnlm.mixtures.neural_cache``), too.  A cache is one more component of a linear mixture,
-    the last one; it is mixed linearly with a log-linear one.  CorpusError as ``Mixture`` and ``CacheLM``.
+    states of the first recurrent network (``rnnlm.mixtures.neural_cache``), too.  A cache is one more component of a
+    linear mixture, the last one; it is mixed linearly with a log-linear one.  CorpusError as ``Mixture`` and ``CacheLM``.
     """
     mixture = Mixture(models, weights, kind, files=files)
     if neural_cache is not None:
@@ -306,19 +306,16 @@ def assemble(
 
 def _with_neural_cache(mixture: Mixture, size: int, theta: float | None, weight: float | None) -> Mixture:
     """The mixture with a neural cache over its first recurrent network, as one more component."""
-    from rnnlm.dynamic import DynamicLM
     from rnnlm.mixtures.neural_cache import THETA, NeuralCacheLM
-    from rnnlm.model import RecurrentLM
 
     share = CACHE_WEIGHT if weight is None else weight
     if not 0 <= share <= 1:
         raise CorpusError(f"`neural_cache_weight` {share:g}: a number from 0 to 1 is needed")
-    networks = [i for i, lm in enumerate(mixture.models) if isinstance(lm, RecurrentLM | DynamicLM)]
+    networks = [i for i, lm in enumerate(mixture.models) if lm.network is not None]
     if not networks:
         raise CorpusError("`neural_cache`: none of the models is a recurrent network")
     at = networks[0]
-    network = mixture.models[at]  # where it learns from the text, the cache goes by the states that it had before
-    static = network.static if isinstance(network, DynamicLM) else network
+    static = mixture.models[at].network  # of one that learns meanwhile: the states that it had before
     cache = NeuralCacheLM(static, size, THETA if theta is None else theta, mixture.files[at])
     if mixture.kind == "log-linear":
         return Mixture([mixture, cache], [1 - share, share])

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from corpora.compute import libm
-from corpora.compute.jit import exact_kernel, exp
 from corpora.compute.matmul import multiply, room_for_products
 from corpora.errors import CorpusError
 from corpora.evaluation.language_model import LanguageModel, Scored
+from rnnlm.mixtures.cache_counts import score_likeness
 from rnnlm.model import RecurrentLM, RnnState
 
 LARGEST_SIZE = 1 << 20
@@ -116,38 +116,3 @@ class NeuralCacheLM(LanguageModel):
         hidden, words = np.array(hidden), words.astype(np.int32)
         hidden.flags.writeable = words.flags.writeable = False
         return NeuralState(network, hidden, words)
-
-
-@exact_kernel
-def score_likeness(likeness, firsts, lasts, words, chosen, n_words, probabilities, bits, room):
-    """probabilities[t] = the share of exp(likeness[t, first:last]) at places whose word is chosen[t], 0 where it is -1.
-
-    ``bits`` (n,) is filled where it has elements: the entropy over words; room (V,) float64, zeros, stays so.
-    """
-    for t in range(chosen.size):
-        first, last = firsts[t], lasts[t]
-        if first == last:
-            probabilities[t] = 1.0 / n_words
-            if bits.size > 0:
-                bits[t] = math.log2(n_words)
-            continue
-        top = likeness[t, first]
-        for i in range(first + 1, last):
-            top = max(top, likeness[t, i])
-        total, same = 0.0, 0.0
-        for i in range(first, last):
-            weight = np.float64(exp(likeness[t, i] - top))
-            total += weight
-            if words[i] == chosen[t]:
-                same += weight
-            if bits.size > 0:
-                room[words[i]] += weight
-        probabilities[t] = same / total
-        if bits.size > 0:
-            moment = 0.0
-            for i in range(first, last):
-                share = room[words[i]] / total
-                room[words[i]] = 0.0
-                if share > 0:
-                    moment -= share * math.log2(share)
-            bits[t] = moment

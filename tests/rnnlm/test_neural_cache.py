@@ -35,7 +35,9 @@ def test_a_neural_cache_is_its_definition(size, theta, independent):
     known = ids >= 0
     scored, end = cache.score_ids(ids, cache.start(), entropy=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        np.testing.assert_allclose(scored.log10_prob[known], np.log10(expected[known, ids[known]]), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            scored.log10_prob[known], np.log10(expected[known, ids[known]]), rtol=1e-9, atol=1e-9
+        )
         bits = -np.nansum(expected * np.log2(expected), 1)
     assert np.isneginf(scored.log10_prob[~known]).all()
     np.testing.assert_allclose(scored.entropy_bits, bits, atol=1e-9)
