@@ -292,9 +292,10 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
         require(model.embedding or not share, f"`{name}` {share}: only with an `embedding`")
     share = training.dropout_between
     require(model.layers > 1 or not share, f"`dropout_between` {share}: only with more than 1 of `layers`")
-    require(
-        training.engine == "online" or CELLS[model.cell].layer, f"`engine` minibatch: not for `cell` {model.cell} yet"
-    )
+    if model.cell == "jordan":  # every setting with which units or weights are left out
+        for name in (name for name in training.__dataclass_fields__ if "dropout" in name):
+            value = getattr(training, name)
+            require(not value, f"`{name}` {value}: `cell` jordan has none")
 
 
 def require_compatible(model: ModelConfig, training: TrainConfig) -> None:

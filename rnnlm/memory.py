@@ -44,13 +44,13 @@ def needed(model: ModelConfig, training: TrainConfig, n_words: int) -> Need:
     copies = int(training.average > 0)
     learning, block = parameters * copies, 0
     if training.engine == "minibatch":
-        rows = training.batch_size * training.bptt
+        rows, layers = training.batch_size * training.bptt, model.cell != "jordan"
         # gradients of the words that a block has, where no more can be
         sparse = "E" if model.embedding else "U"
         width = sizes[sparse] // n_words
         gradients = parameters + rows * width - (0 if model.tied else sizes[sparse])
         learning += gradients + parameters * slots(training)
-        block = _layers(model, training) + _outputs(model, rows, n_words)
+        block = _layers(model, training) + _outputs(model, rows, n_words) if layers else _jordan(model, rows, n_words)
         block += _SCORED * padded(model.hidden) + (_SCORED_FULLY * n_words if is_full(model) else 0)
     # direct connections are zeros, which take no memory before they are written to
     return Need(*(item * n for n in (parameters, parameters - model.direct, learning, block)))
@@ -70,6 +70,11 @@ def _layers(model: ModelConfig, training: TrainConfig) -> int:
         total += rows * (per_row + below + dropped) + 2 * packed_size(H, GH, model.dtype)
         total += H * GH if training.dropout_recurrent else 0
     return total + 2 * rows * model.embedding
+
+
+def _jordan(model: ModelConfig, rows: int, n_words: int) -> int:
+    """Numbers of a block whose states are outputs: those, what is hidden, and W and O in other forms."""
+    return rows * (2 * padded(n_words) + 2 * (padded(model.hidden) + model.hidden)) + 4 * n_words * model.hidden
 
 
 def _outputs(model: ModelConfig, rows: int, n_words: int) -> int:

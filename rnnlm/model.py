@@ -64,6 +64,10 @@ class RecurrentLM(LanguageModel):
     threads: int = 2
 
     @property
+    def network(self) -> RecurrentLM:
+        return self
+
+    @property
     def kernels(self) -> str:
         """The cell, of networks in float32."""
         return self.config.cell if self.config.dtype == "float32" else ""
@@ -207,7 +211,7 @@ class RecurrentLM(LanguageModel):
         return result / result.sum(1, keepdims=True)
 
     def hidden_states(self, ids: np.ndarray, state: RnnState) -> np.ndarray:
-        """(n, layers, H) of ``config.dtype``: the hidden layers after each of ids (n,), which are read from ``state`` on.
+        """(n, layers, H) of ``config.dtype``: the hidden layers after each of ids (n,), read from ``state`` on.
 
         Row t is what the word after ids[t] is predicted from; with independent sentences, that is after ``</s>`` the
         layer of a sentence's first word.
@@ -242,6 +246,30 @@ class RecurrentLM(LanguageModel):
         last = np.array([state.last_word], np.int32)
         self.cell.forward(self.weights, self.shape, last, state.hidden.copy(), hidden_states)
         return hidden_states[0, : self.config.hidden]
+
+    def hidden_layers(self, state: RnnState) -> np.ndarray:
+        """(layers, H): all hidden layers, from the last of which the next word is predicted."""
+        if self.config.is_stack:
+            return self._all_layers(np.array([state.last_word], np.int32), state.hidden.copy())[0]
+        return self.hidden_state(state)[None]
+
+    def states_before(self, ids: np.ndarray, state: RnnState) -> tuple[np.ndarray, RnnState]:
+        """(n, H): the last hidden layer, from which each of ids (n,) is predicted; and the state after them.
+
+        An id outside the vocabulary is -1; it is not replaced by ``<unk>``.
+        """
+        hidden_states = aligned_zeros((ids.size, self.shape.width), self.config.dtype)
+        inputs = np.concatenate([[state.last_word], ids[:-1]]).astype(np.int32)
+        ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
+        before, reset = state.hidden.copy(), None
+        for begin, end in pairwise(np.unique([0, *ends.tolist(), ids.size]).tolist()):
+            self.cell.forward(self.weights, self.shape, inputs[begin:end], before, hidden_states[begin:end])
+            reset = self.state_from(self.cell.reset) if end in ends else None
+            before = before if reset is None else reset.hidden.copy()
+        if reset is not None or not ids.size:
+            return hidden_states[:, : self.config.hidden], state if reset is None else reset
+        history = np.concatenate([ids[::-1][:MAX_DIRECT_ORDER], state.history])[:MAX_DIRECT_ORDER].astype(np.int32)
+        return hidden_states[:, : self.config.hidden], RnnState(before, int(ids[-1]), history)
 
     def advance(self, word: int, state: RnnState) -> RnnState:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""

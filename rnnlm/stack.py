@@ -9,12 +9,11 @@ The state of the network is that of its layers, one after another, and of these 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
 from corpora.compute.matmul import multiply, room_for_products
-from corpora.compute.simd import aligned_zeros, padded
+from corpora.compute.simd import aligned_zeros
 from rnnlm.arrays import Weights
 from rnnlm.cells import Cell, Parameter, layer_of
 from rnnlm.layers import Recurrent, Steps, gather_rows, layer_shape, pack_recurrent, spread_row, steps_for
@@ -43,7 +42,6 @@ def parameters(config, n_words: int) -> dict[str, Parameter]:
         for name, (shape, fans) in layer.extras(config).items():
             found[name_in(at, name)] = Parameter(shape, fans, value=0.0)
     return found
-
 
 
 @dataclass

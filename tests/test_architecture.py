@@ -22,6 +22,7 @@ FOR_KERNELS = COMPUTE | {
     "w2v.objectives.objective",
     "rnnlm.plain_matrix_loops",
     "rnnlm.config",
+    "rnnlm.optimizers",
     "rnnlm.arrays",
     "rnnlm.cells",
     "rnnlm.outputs",

@@ -70,6 +70,11 @@ class LanguageModel:
     models: Sequence[LanguageModel] = ()
 
     @property
+    def network(self) -> LanguageModel | None:
+        """The recurrent network that it is, or that learns in it, as it is in its file; None where there is none."""
+        return None
+
+    @property
     def kernels(self) -> str:
         """What its kernels are called in the lists of what is compiled at first use (corpora.compute.ahead)."""
         return ""

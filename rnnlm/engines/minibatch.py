@@ -12,6 +12,7 @@ Legend: see ``rnnlm.layers``; n = B * T.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,7 +45,7 @@ class Minibatch:
     """Learns a model in place.  ``steps``: words of a stream in one call, a multiple of ``bptt``."""
 
     def __init__(self, model, config: TrainConfig, threads: int = 2):
-        self.model, self.config, self.layer = model, config, layer_of(model.config)
+        self.model, self.config = model, config
         self.streams, self.bptt = config.batch_size, config.bptt
         self.real = np.dtype(model.config.dtype).type
         net, weights, n = model.config, model.weights, self.streams * self.bptt
@@ -53,8 +54,7 @@ class Minibatch:
         self.steps = self.bptt * max(1, int(_MOST_WORK / max(1, work)))
         self.dropout = Dropout(net, config)
         self._make_layers(net, weights, n)
-        self.output = model.output.learner(model, config, n, self.workers)
-        self.gradients = self._gradients(n) | self.output.gradients
+        self.gradients = self._gradients(n)
         n_slots, tiny = slots(config), np.zeros(1, net.dtype)
         self.slots = {
             name: [aligned_zeros(gradient.weights.shape, net.dtype) for _ in range(n_slots)]
@@ -76,6 +76,7 @@ class Minibatch:
 
     def _make_layers(self, net: ModelConfig, weights, n: int) -> None:
         T, B, width, dtype = self.bptt, self.streams, padded(net.hidden), net.dtype
+        self.layer = layer_of(net)
         cell, gates = self.model.cell, self.layer.gates(net) * net.hidden
         self.layers = [steps_for(self.layer, net, T, B, cell.reset) for _ in range(net.layers)]
         # errors are divided by B: what is clipped of a stream does not depend on how many there are beside it
@@ -116,6 +117,8 @@ class Minibatch:
         return out
 
     def _gradients(self, n: int) -> dict[str, Dense | Rows]:
+        """By parameter, room for a block of n rows."""
+        self.output = self.model.output.learner(self.model, self.config, n, self.workers)
         net, found = self.model.config, {}
         if net.embedding and not net.tied:
             found["E"] = Rows(self.arrays["E"], n)
@@ -126,7 +129,7 @@ class Minibatch:
                 if name in self.arrays:
                     one_hot = name == "U" and not net.embedding
                     found[name] = Rows(self.arrays[name], n) if one_hot else Dense(self.arrays[name])
-        return found
+        return found | self.output.gradients
 
     # ---- as every Engine
 
@@ -144,7 +147,12 @@ class Minibatch:
         return ids, n if last == length else last * B
 
     def learn(self, ids: np.ndarray, alpha: Rate) -> np.ndarray:
-        """Learn from the next words of every stream, ids (B, steps) int32, or (n,) of one; see ``Engine``."""
+        """Learn from the next words of every stream, ids (B, steps) int32, or (n,) of one; see ``Engine``.
+
+        Without words, the kernels are compiled, or loaded.
+        """
+        if not ids.size:
+            self._warm_up()
         streams = np.ascontiguousarray(ids if ids.ndim == 2 else ids[None], np.int32)
         log_prob = np.zeros(streams.shape)
         for t in range(0, streams.shape[1], self.bptt):
@@ -153,6 +161,11 @@ class Minibatch:
             log_prob[:, t : t + self.bptt] = self.learn_block(part, rate_of(alpha, begin, begin + part.size))
         return log_prob if ids.ndim == 2 else log_prob[0]
 
+    def _warm_up(self) -> None:
+        small = type(self)(self.model, replace(self.config, batch_size=1, bptt=1), 1)
+        small.differentiate(np.zeros((1, 1), np.int32))
+        small.step(0.0)
+
     def start_text(self, context: float | np.ndarray | None = None) -> None:
         net = self.model.config
         start = self.model.cell.start if context is None else context
@@ -160,12 +173,12 @@ class Minibatch:
             start = self.model.cell.reset
         values = np.broadcast_to(np.asarray(start, net.dtype), (self.model.state_size,))
         for vectors, at in self._vectors():
-            vectors[:] = values[at : at + net.hidden]
+            vectors[:] = values[at : at + vectors.shape[1]]
         self.last[:] = 0
         self.histories[:] = 0
 
     def _vectors(self):
-        """(B, H) views of all vectors of the state, each with its place in the state of the network."""
+        """(B, elements) views of all vectors of the state, each with its place in the state of the network."""
         H, states = self.model.config.hidden, self.layer.states
         for at, steps in enumerate(self.layers):
             for s in range(states):

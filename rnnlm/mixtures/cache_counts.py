@@ -1,4 +1,4 @@
-"""Kernels of the unigram cache: how much of what was read lately is the next word.
+"""Kernels of caches: how much of what was read lately is the next word.
 
 Legend: h words of history, n words to score, V words of the vocabulary.
 """
@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from corpora.compute.jit import exact_kernel
+from corpora.compute.jit import exact_kernel, exp
 
 _LOG2_E = 1.4426950408889634
 
@@ -81,3 +81,38 @@ def score_decayed(words, h, size, powers, counts, weights, seen, probabilities, 
 @exact_kernel
 def _x_log_x(x):
     return x * math.log(x) if x > 0 else 0.0
+
+
+@exact_kernel
+def score_likeness(likeness, firsts, lasts, words, chosen, n_words, probabilities, bits, room):
+    """probabilities[t] = the share of exp(likeness[t, first:last]) at places whose word is chosen[t], 0 where it is -1.
+
+    ``bits`` (n,) is filled where it has elements: the entropy over words; room (V,) float64, zeros, stays so.
+    """
+    for t in range(chosen.size):
+        first, last = firsts[t], lasts[t]
+        if first == last:
+            probabilities[t] = 1.0 / n_words
+            if bits.size > 0:
+                bits[t] = math.log2(n_words)
+            continue
+        top = likeness[t, first]
+        for i in range(first + 1, last):
+            top = max(top, likeness[t, i])
+        total, same = 0.0, 0.0
+        for i in range(first, last):
+            weight = np.float64(exp(likeness[t, i] - top))
+            total += weight
+            if words[i] == chosen[t]:
+                same += weight
+            if bits.size > 0:
+                room[words[i]] += weight
+        probabilities[t] = same / total
+        if bits.size > 0:
+            moment = 0.0
+            for i in range(first, last):
+                share = room[words[i]] / total
+                room[words[i]] = 0.0
+                if share > 0:
+                    moment -= share * math.log2(share)
+            bits[t] = moment
