@@ -26,6 +26,7 @@ from corpora.files.output import to_bytes
 from corpora.files.tensors import Header, to_json
 from corpora.jobs.record import is_a
 from corpora.text.vocab import EOS, Vocab, read_list
+from rnnlm.cells import cell_of
 from rnnlm.config import ModelConfig, parameter_shapes
 from rnnlm.io import native
 from rnnlm.model import RecurrentLM
@@ -140,13 +141,18 @@ def model_of(path: str, network: Network, header: Header, missing: Missing) -> R
         vocab = Vocab([words[i] for i in order], counts[order])
     except ValueError as error:
         raise FormatError(path, None, str(error)) from error
-    lm = RecurrentLM.create(config, vocab, {name: params[name] for name in shapes})
-    start = _facts(path, header).get("start") or [0.0] * lm.state_size
-    if len(start) != lm.state_size or not np.isfinite(start).all():
-        raise FormatError(path, None, f'"start" in its metadata is not {lm.state_size} numbers')
-    lm.start_hidden = np.array(start, config.dtype)
-    lm.training, lm.history = told(path, header)
-    return lm
+    n_states = cell_of(config).state_size(config, len(words))
+    start = _facts(path, header).get("start") or [0.0] * n_states
+    if len(start) != n_states or not np.isfinite(start).all():
+        raise FormatError(path, None, f'"start" in its metadata is not {n_states} numbers')
+    return RecurrentLM(
+        config,
+        vocab,
+        {name: params[name] for name in shapes},
+        np.zeros(len(words), np.int32),
+        np.array(start, config.dtype),
+        *told(path, header),
+    )
 
 
 def config_of(path: str, network: Network, header: Header, missing: Missing) -> ModelConfig:

@@ -24,6 +24,10 @@ _BESIDE = {
     "Shape", "Gather", "Slice", "Split", "Concat", "Squeeze", "Unsqueeze", "Expand", "ConstantOfShape", "Identity",
     "Cast",
 }  # fmt: skip
+_HINTS = {
+    "Transpose": " (a batch that comes first?)",
+    "MatMul": " (torch.onnx.export writes nn.RNN as a node with dynamo=False, else step by step)",
+}
 _FACTS = ("rnnlm", "training", "history", "words", "counts")
 
 
@@ -84,7 +88,7 @@ class _Graph:
             elif kind == "Reshape" and layers:
                 is_flat = is_flat or before.op_type != "Transpose"
             elif not self._is_neutral(node, before):
-                hint = " (a batch that comes first?)" if kind == "Transpose" else ""
+                hint = _HINTS.get(kind, "")
                 raise self.wrong(f"its node {_name(node)} between the embedding and the output{hint}")
             value, before = node.output[0], node
         if not layers or output is None:

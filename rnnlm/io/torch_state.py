@@ -110,12 +110,12 @@ def _network(source: Source, header: Header) -> Network:
             raise FormatError(path, None, f'the tensor "rnn.weight_hh_l{at}": {W.shape} is not of RNN, GRU or LSTM')
         cell = found
         U = array(f"rnn.weight_ih_l{at}", 2)
-        biases = [
-            array(name, 1) if (name := f"rnn.bias_{kind}_l{at}") in names else np.zeros(len(W), dtype)
-            for kind in ("ih", "hh")
-        ]
-        if biases[0].shape != biases[1].shape:
-            raise FormatError(path, None, f"the two biases of layer {at + 1} have different sizes")
+        biases = []
+        for name in (f"rnn.bias_ih_l{at}", f"rnn.bias_hh_l{at}"):
+            biases.append(array(name, 1) if name in names else np.zeros(len(W), dtype))
+            if biases[-1].shape != (len(W),):
+                reason = f"{biases[-1].shape}, where {(len(W),)} would fit the recurrent weights"
+                raise FormatError(path, None, f'the tensor "{name}": {reason}')
         layers.append(_layer(cell, np.ascontiguousarray(U.T), np.ascontiguousarray(W.T), *biases))
     E, O = _words(path, header, array)
     bias = array(BIAS, 1) if BIAS in names else np.zeros(len(E), dtype)
