@@ -163,7 +163,8 @@ def config_of(path: str, network: Network, header: Header, missing: Missing) -> 
     if network.cell == "elman":
         activation = network.activation or facts.get("activation") or missing.activation
         if not activation:
-            raise FormatError(path, None, "does not say the function of its units: give it as `activation`")
+            remedy = "convert it with the right `activation`"
+            raise FormatError(path, None, f"does not say the function of its units: {remedy}")
     try:
         return ModelConfig(
             hidden=len(first.W), cell=network.cell, layers=len(network.layers),
@@ -257,7 +258,7 @@ def _words(path: str, header: Header, n_words: int, missing: Missing) -> tuple[l
             raise FormatError(path, None, '"words" or "counts" in its metadata are not what they should be')
         words = [to_bytes(word) for word in words]
     else:
-        remedy = "give a list of them, one per line in the order of its ids, as `vocab_file`"
+        remedy = "convert it with a list of them, one per line in the order of its ids, as `vocab_file`"
         raise FormatError(path, None, f"does not say its {n_words} words: {remedy}")
     if len(words) != n_words:
         raise FormatError(place, None, f"{len(words)} words, where the network has {n_words}")
