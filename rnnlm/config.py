@@ -223,9 +223,10 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
         training.engine == "online" or not training.compatible, "`compatible`: rnnlm 0.4b has no `engine` minibatch"
     )
     require(training.engine == "online" or training.bptt > 0, f"`bptt` {training.bptt}: a block has at least 1 word")
-    require(
-        training.engine == "online" or CELLS[model.cell].layer, f"`engine` minibatch: not for `cell` {model.cell} yet"
-    )
+    if model.cell == "jordan":  # every setting with which units or weights are left out
+        for name in (name for name in training.__dataclass_fields__ if "dropout" in name):
+            value = getattr(training, name)
+            require(not value, f"`{name}` {value}: `cell` jordan has none")
 
 
 def require_compatible(model: ModelConfig, training: TrainConfig) -> None:

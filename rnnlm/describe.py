@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rnnlm.cells import CELLS
 from rnnlm.formats import FORMAT_NAMES
 
 
@@ -64,7 +65,7 @@ def _network(found: dict) -> list[tuple[str, str]]:
     compression = f", compression layer {a['compression']}" if a["compression"] else ""
     direct = f", {a['direct']} direct connections of order {a['direct_order']}" if a["direct"] else ""
     rows = [
-        ("network", f"{a['cell']}, {a['hidden']} {a['activation']} hidden units, {output}{compression}{direct}"),
+        ("network", f"{_cell(a)}, {_layers(a)}, {output}{compression}{direct}"),
         ("sentences", "independent" if a["independent"] else "one after another, the state is carried over"),
         ("vocabulary", f"{found['words']} words"),
         ("parameters", f"{found['parameters']} ({a['dtype']})"),
@@ -79,6 +80,25 @@ def _network(found: dict) -> list[tuple[str, str]]:
     elif training.get("valid_log10_prob"):
         rows.append(("validation", f"log10 probability {training['valid_log10_prob']:.4f}"))
     return rows
+
+
+def _cell(a: dict) -> str:
+    """The cell and the form of it that was chosen."""
+    if a["cell"] == "gru":
+        return f"gru that resets {a['reset']} the product"
+    if a["cell"] != "lstm":
+        return a["cell"]
+    parts = ([] if a["forget_gate"] else ["without forget gate"]) + (["with peepholes"] if a["peephole"] else [])
+    return " ".join(["lstm", ", ".join(parts)]) if parts else "lstm"
+
+
+def _layers(a: dict) -> str:
+    """The hidden layers and what is below them."""
+    kind = f"{a['activation']} " if "activation" in CELLS[a["cell"]].has else ""
+    units = f"{a['hidden']} {kind}hidden units"
+    layers = f"{a['layers']} layers of {units}" if a["layers"] > 1 else units
+    tied = " (tied to the output)" if a["tied"] else ""
+    return layers + (f", embedding of {a['embedding']} units{tied}" if a["embedding"] else "")
 
 
 def _ngrams(found: dict) -> list[tuple[str, str]]:
@@ -118,11 +138,15 @@ def _component(part: dict) -> str:
 
 
 def _learning(training: dict) -> str:
-    bptt = training.get("bptt", 0)
-    through_time = f"bptt {bptt - 1}, block {training.get('bptt_block', 10)}" if bptt > 1 else "no bptt"
+    bptt, config = training.get("bptt", 0), training.get("config", {})
+    if config.get("engine") == "minibatch":
+        streams = f"{config.get('batch_size', 1)} streams in blocks of {bptt - 1} words"
+        through_time = f"{config.get('optimizer', 'sgd')}, {streams}"
+    else:
+        through_time = f"bptt {bptt - 1}, block {training.get('bptt_block', 10)}" if bptt > 1 else "no bptt"
     alpha = training.get("alpha", training["starting_alpha"])
     last = f", at last {alpha:g}" if alpha != training["starting_alpha"] else ""
-    seed = f", seed {training['config']['seed']}" if "seed" in training.get("config", {}) else ""
+    seed = f", seed {config['seed']}" if "seed" in config else ""
     return f"alpha {training['starting_alpha']:g}{last}, {through_time}{seed}"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from corpora.evaluation.language_model import LanguageModel, Scored
 from rnnlm.arrays import Weights
 from rnnlm.engines.online import Online
 from rnnlm.model import RecurrentLM, RnnState, scores_of
+
+if TYPE_CHECKING:
+    from rnnlm.stack import StackWeights
 
 
 class DynamicState:
@@ -35,17 +40,18 @@ class DynamicState:
 class _Network:
     """A network that learns: its weights, and the engine that changes them."""
 
-    def __init__(self, lm: RecurrentLM, settings: tuple, start: np.ndarray):
+    def __init__(self, lm: RecurrentLM, make_engine: Callable, start: np.ndarray):
         """With a copy of the weights of ``lm``, before a text whose first state is ``start`` (S,)."""
         self.lm = RecurrentLM(lm.config, lm.vocab, lm.params, lm.class_of_word, lm.start_hidden, lm.training)
+        self.lm.threads = lm.threads
         self.lm.weights = lm.weights.copy()
         self.lm.params = self.lm.weights.views(lm.params)
-        self._settings, self._start = settings, start
-        self.engine = Online(self.lm, *settings)
+        self._make_engine, self._start = make_engine, start
+        self.engine = make_engine(self.lm)
         self.begin_text()
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> Weights | StackWeights:
         return self.lm.weights
 
     def begin_text(self) -> None:
@@ -54,7 +60,7 @@ class _Network:
 
     def copy(self) -> _Network:
         """A network that stands where this one does."""
-        other, stands = _Network(self.lm, self._settings, self._start), self.engine.state()
+        other, stands = _Network(self.lm, self._make_engine, self._start), self.engine.state()
         for name, array in other.engine.state().items():
             array[...] = stands[name]
         return other
@@ -75,6 +81,8 @@ class DynamicLM(LanguageModel):
     there was read (``DynamicState``).
     ``alpha``: the constant learning rate; ``bptt``, ``bptt_block``: as in training where they are not given.
     Words are counted from 1 for the blocks (0.4b never sets that counter here).
+    A stack learns from segments of ``bptt_block`` words (5), is drawn back by ``decay``, and its updates are scaled by
+    ``roots`` where they are given: see ``rnnlm.segments``.
     """
 
     def __init__(
@@ -85,6 +93,10 @@ class DynamicLM(LanguageModel):
         cutoff: float = 15.0,
         bptt: int | None = None,
         bptt_block: int | None = None,
+        *,
+        decay: float = 0.0,
+        clip_norm: float = 0.0,
+        roots: Mapping[str, np.ndarray] | None = None,
     ):
         if not (math.isfinite(alpha) and alpha > 0):
             raise CorpusError(f"`dynamic` {alpha:g}: a learning rate above 0")
@@ -92,8 +104,14 @@ class DynamicLM(LanguageModel):
         self.alpha, self.beta, self.cutoff = alpha, beta, cutoff
         self.static = lm
         steps = lm.bptt if bptt is None else bptt
-        block = lm.bptt_block if bptt_block is None else bptt_block
-        self._settings = steps, block, beta, cutoff
+        if lm.config.is_stack:
+            from rnnlm.segments import SEGMENT, Segments
+
+            arrays = lm.weights.arrays
+            self._make_engine = lambda own: Segments(own, arrays, bptt_block or SEGMENT, decay, clip_norm, roots)
+        else:
+            block = lm.bptt_block if bptt_block is None else bptt_block
+            self._make_engine = lambda own: Online(own, steps, block, beta, cutoff)
         self._spare: _Network | None = None
         self._spare = self._first()  # copied here, where no clock counts it
 
@@ -138,14 +156,14 @@ class DynamicLM(LanguageModel):
         return Scored.joined(parts) if parts else self.score_ids(ids, state)[0], distributions, state
 
     def hidden_states(self, ids: np.ndarray, state: DynamicState) -> np.ndarray:
-        """(n, 1, H): the hidden layer after each of ids (n,), each of which is learnt before the next is read."""
+        """(n, layers, H): the hidden layers after each of ids (n,), each of which is learnt before the next is read."""
         ids = self.vocab.with_unk(np.asarray(ids, np.int32))
         network = self._network_of(state).copy()
         config = self.static.config
-        hidden_states = np.empty((ids.size, 1, config.hidden), config.dtype)
+        hidden_states = np.empty((ids.size, config.layers, config.hidden), config.dtype)
         for t in range(ids.size):
             self._learn(network, ids[t : t + 1], state.position + t)
-            hidden_states[t, 0] = network.lm.hidden_state(network.static_state())
+            hidden_states[t] = network.lm.hidden_layers(network.static_state())
         return hidden_states
 
     def learnt(self, state: DynamicState) -> RecurrentLM:
@@ -208,7 +226,7 @@ class DynamicLM(LanguageModel):
     def _first(self) -> _Network:
         """A network that has read nothing."""
         network, self._spare = self._spare, None
-        return network or _Network(self.static, self._settings, self.static.start().hidden[: self.static.state_size])
+        return network or _Network(self.static, self._make_engine, self.static.start().hidden[: self.static.state_size])
 
 
 def is_recurrent(lm: LanguageModel) -> bool:
@@ -216,16 +234,26 @@ def is_recurrent(lm: LanguageModel) -> bool:
     return isinstance(lm, RecurrentLM) or any(map(is_recurrent, lm.models))
 
 
-def learning(lm: LanguageModel, alpha: float) -> LanguageModel:
+def learning(lm: LanguageModel, alpha: float, **how) -> LanguageModel:
     """``lm`` with its recurrent models learning from the text: itself, or those of a mixture.
 
-    The regularisation and the clipping are those that the model was trained with.
+    The regularisation and the clipping are those that the model was trained with.  ``how``: ``bptt_block``, ``decay``
+    and ``rms``, a function that gives the ``roots`` of a stack; CorpusError where a network has no use for them.
     """
     if isinstance(lm, RecurrentLM):
-        trained = lm.training.get("config", {})
-        return DynamicLM(lm, alpha, trained.get("beta", 1e-7), trained.get("gradient_cutoff", 15.0))
+        trained, how = lm.training.get("config", {}), dict(how)
+        make_roots = how.pop("rms", None)
+        if not lm.config.is_stack and (how.get("decay") or make_roots):
+            raise CorpusError(
+                "`dynamic_decay`, `dynamic_rms`: only for networks with several layers, gates or an embedding; "
+                "this one learns word by word"
+            )
+        return DynamicLM(
+            lm, alpha, trained.get("beta", 1e-7), trained.get("gradient_cutoff", 15.0),
+            clip_norm=trained.get("clip_norm", 0.0), roots=make_roots(lm) if make_roots else None, **how,
+        )  # fmt: skip
     from rnnlm.mixtures.mixture import Mixture  # not needed by those that have one model
 
     if isinstance(lm, Mixture):
-        return Mixture([learning(part, alpha) for part in lm.models], lm.weights, lm.kind, files=lm.files)
+        return Mixture([learning(part, alpha, **how) for part in lm.models], lm.weights, lm.kind, files=lm.files)
     return lm

@@ -84,14 +84,14 @@ def pack_recurrent(layer: Layer, config, W: np.ndarray, into: Recurrent | None =
         ]
         into = Recurrent(
             *(aligned_zeros((size,), dtype) for size in sizes),
-            np.zeros((1, 1), dtype) if first is None else first,
+            np.zeros((1, 1), dtype) if first is None else np.atleast_2d(first),  # one key of compiled code
             aligned_zeros((ROWS * panel_width(dtype),), dtype),
         )
     ahead, back = 0, 0
     for a, b in layer.parts(config):
         more = packed_size(H, b - a, dtype), packed_size(b - a, H, dtype)
-        pack(W[:, a:], H, b - a, 0, into.forward[ahead : ahead + more[0]])
-        pack(W[:, a:], b - a, H, 1, into.backward[back : back + more[1]])
+        pack(W, a, H, b - a, 0, into.forward, ahead)
+        pack(W, a, b - a, H, 1, into.backward, back)
         ahead, back = ahead + more[0], back + more[1]
     return into
 

@@ -243,6 +243,30 @@ class RecurrentLM(LanguageModel):
         self.cell.forward(self.weights, self.shape, last, state.hidden.copy(), hidden_states)
         return hidden_states[0, : self.config.hidden]
 
+    def hidden_layers(self, state: RnnState) -> np.ndarray:
+        """(layers, H): all hidden layers, from the last of which the next word is predicted."""
+        if self.config.is_stack:
+            return self._all_layers(np.array([state.last_word], np.int32), state.hidden.copy())[0]
+        return self.hidden_state(state)[None]
+
+    def states_before(self, ids: np.ndarray, state: RnnState) -> tuple[np.ndarray, RnnState]:
+        """(n, H): the last hidden layer, from which each of ids (n,) is predicted; and the state after them.
+
+        An id outside the vocabulary is -1; it is not replaced by ``<unk>``.
+        """
+        hidden_states = aligned_zeros((ids.size, self.shape.width), self.config.dtype)
+        inputs = np.concatenate([[state.last_word], ids[:-1]]).astype(np.int32)
+        ends = np.flatnonzero(ids == 0) + 1 if self.config.independent else np.empty(0, np.int64)
+        before, reset = state.hidden.copy(), None
+        for begin, end in pairwise(np.unique([0, *ends.tolist(), ids.size]).tolist()):
+            self.cell.forward(self.weights, self.shape, inputs[begin:end], before, hidden_states[begin:end])
+            reset = self.state_from(self.cell.reset) if end in ends else None
+            before = before if reset is None else reset.hidden.copy()
+        if reset is not None or not ids.size:
+            return hidden_states[:, : self.config.hidden], state if reset is None else reset
+        history = np.concatenate([ids[::-1][:MAX_DIRECT_ORDER], state.history])[:MAX_DIRECT_ORDER].astype(np.int32)
+        return hidden_states[:, : self.config.hidden], RnnState(before, int(ids[-1]), history)
+
     def advance(self, word: int, state: RnnState) -> RnnState:
         """The state after reading the word with this id (-1: one outside the vocabulary)."""
         return self._score_stream(np.array([word], np.int32), state, None, None)

@@ -20,9 +20,11 @@ from corpora.compute.machine import VECTOR_BYTES
 from corpora.compute.plain import intrinsic
 from corpora.compute.simd import aligned_zeros, lanes_of, load, pointer, scalar, store
 
-# rows of a block: with two vectors each, their factor and a part of a panel, they fit the registers (32, or 16 of AVX2)
-ROWS = 12 if VECTOR_BYTES == 64 else 6
-DEPTH = 2048  # rows of B that are packed at once: a panel of them takes half of a second-level cache
+# rows of a block: with two vectors each, their factor and a part of a panel, they fit the registers (32, or 16 of
+# AVX2); and so do the addresses of their factors (16), without which 12 rows are slower than 10
+ROWS = 10 if VECTOR_BYTES == 64 else 6
+DEPTH = 384  # rows of B that are packed at once, at most: as much of ROWS rows of A stays in the first-level cache
+PACKED = 1 << 19  # bytes that are packed at once: half of a second-level cache
 
 
 def panel_width(dtype) -> int:
@@ -37,13 +39,13 @@ def packed_size(k: int, n: int, dtype) -> int:
 
 
 def room_for_products(dtype) -> np.ndarray:
-    """Scratch for ``multiply``: a panel, and a block of the result that is narrower than its panel."""
-    return aligned_zeros(((DEPTH + ROWS) * panel_width(dtype),), dtype)
+    """Scratch for ``multiply``: packed panels, and a block of the result that is narrower than its panel."""
+    return aligned_zeros((PACKED // np.dtype(dtype).itemsize + ROWS * panel_width(dtype),), dtype)
 
 
 def _plain_block(n_rows: int, n_vectors: int):
-    def block(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
-        width = n_vectors * plain_simd.lanes_of(C)
+    def block(C, c0, ldc, A, a0, lda, P, p0, k, accumulate):
+        width, ldp = n_vectors * plain_simd.lanes_of(C), 2 * plain_simd.lanes_of(C)
         for r in range(n_rows):
             row = plain_simd.part(C, c0 + r * ldc, width)
             total = row.copy() if accumulate else np.zeros_like(row)
@@ -55,14 +57,14 @@ def _plain_block(n_rows: int, n_vectors: int):
 
 
 def _block(n_rows: int, n_vectors: int):
-    """C[c0 + r*ldc : +width] (+)= sum_j A[a0 + r*lda + j] P[p0 + j*ldp : +width] for r < n_rows, all flat."""
+    """C[c0 + r*ldc : +width] (+)= sum_j A[a0 + r*lda + j] P[p0 + j*2*lanes : +width] for r < n_rows, all flat."""
 
     @intrinsic(_plain_block(n_rows, n_vectors))
-    def block(typing_context, C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+    def block(typing_context, C, c0, ldc, A, a0, lda, P, p0, k, accumulate):
         def code(context, builder, signature, args):
             vector, lanes = llvm.vector(signature.args[0])
             c_data, a_data, p_data = (llvm.data(context, builder, signature.args[i], args[i]) for i in (0, 3, 6))
-            c0, ldc, a0, lda, p0, ldp, k, accumulate = (args[i] for i in (1, 2, 4, 5, 7, 8, 9, 10))
+            c0, ldc, a0, lda, p0, k, accumulate = (args[i] for i in (1, 2, 4, 5, 7, 8, 9))
             at = [llvm.constant(v * lanes) for v in range(n_vectors)]
 
             def row_of(data, first, ld, r):
@@ -82,7 +84,7 @@ def _block(n_rows: int, n_vectors: int):
                             builder.store(ir.Constant(vector, [0.0] * lanes), total)
             panel = builder.gep(p_data, [p0])
             with cgutils.for_range(builder, k, intp=llvm.I64) as loop:
-                line = builder.mul(loop.index, ldp)
+                line = builder.mul(loop.index, llvm.constant(2 * lanes))
                 parts = [llvm.load(builder, panel, builder.add(line, place), vector) for place in at]
                 for row, totals in zip(a_rows, sums, strict=True):
                     factor = llvm.splat(builder, builder.load(builder.gep(row, [loop.index])), vector)
@@ -94,81 +96,74 @@ def _block(n_rows: int, n_vectors: int):
             return context.get_dummy_value()
 
         i = types.int64
-        return types.void(C, i, i, A, i, i, P, i, i, i, i), code
+        return types.void(C, i, i, A, i, i, P, i, i, i), code
 
     return block
 
 
-_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12 = (_block(r, 2) for r in range(1, 13))
-_1_half, _2_half, _4_half, _6_half, _8_half, _12_half = (_block(r, 1) for r in (1, 2, 4, 6, 8, 12))
+_1, _2, _3, _4, _5, _6, _7, _8, _9, _10 = (_block(r, 2) for r in range(1, 11))
+_1_half, _2_half, _4_half, _6_half, _10_half = (_block(r, 1) for r in (1, 2, 4, 6, 10))
 
 
 @exact_kernel
-def _wide_rows(rows, C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+def _wide_rows(rows, C, c0, ldc, A, a0, lda, P, p0, k, accumulate):
     """``rows`` <= ROWS rows of C, as wide as a panel."""
     if rows == 6:
-        _6(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _6(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     elif rows == 5:
-        _5(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _5(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     elif rows == 4:
-        _4(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _4(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     elif rows == 3:
-        _3(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _3(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     elif rows == 2:
-        _2(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _2(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     elif rows == 1:
-        _1(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
-    elif ROWS == 12:
-        if rows == 12:
-            _12(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
-        elif rows == 11:
-            _11(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
-        elif rows == 10:
-            _10(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _1(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
+    elif ROWS == 10:
+        if rows == 10:
+            _10(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
         elif rows == 9:
-            _9(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+            _9(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
         elif rows == 8:
-            _8(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+            _8(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
         elif rows == 7:
-            _7(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+            _7(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
 
 
 @exact_kernel
-def _half_rows(rows, C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate):
+def _half_rows(rows, C, c0, ldc, A, a0, lda, P, p0, k, accumulate):
     """Some of ``rows`` rows of C, half as wide as a panel; how many."""
-    if ROWS == 12 and rows >= 12:
-        _12_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
-        return 12
-    if ROWS == 12 and rows >= 8:
-        _8_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
-        return 8
-    if ROWS == 6 and rows >= 6:
-        _6_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    if ROWS == 10 and rows >= 10:
+        _10_half(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
+        return 10
+    if rows >= 6:
+        _6_half(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
         return 6
     if rows >= 4:
-        _4_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _4_half(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
         return 4
     if rows >= 2:
-        _2_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+        _2_half(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
         return 2
-    _1_half(C, c0, ldc, A, a0, lda, P, p0, ldp, k, accumulate)
+    _1_half(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     return 1
 
 
 @exact_kernel
-def _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, ldp, k, accumulate):
+def _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, k, accumulate):
     """A panel's columns of C, over m rows that are shared out evenly among blocks."""
     done = np.int64(0)
     if is_wide:
         blocks = (m + ROWS - 1) // ROWS
         for left in range(blocks, 0, -1):
             rows = (m - done + left - 1) // left
-            _wide_rows(rows, C, c0 + done * ldc, ldc, A, a0 + done * lda, lda, P, p0, ldp, k, accumulate)
+            _wide_rows(rows, C, c0 + done * ldc, ldc, A, a0 + done * lda, lda, P, p0, k, accumulate)
             done += rows
     else:
         while done < m:
             rows = m - done
-            done += _half_rows(rows, C, c0 + done * ldc, ldc, A, a0 + done * lda, lda, P, p0, ldp, k, accumulate)
+            done += _half_rows(rows, C, c0 + done * ldc, ldc, A, a0 + done * lda, lda, P, p0, k, accumulate)
 
 
 @exact_kernel
@@ -177,14 +172,15 @@ def _panel(C, c0, ldc, m, width, A, a0, lda, P, p0, k, tile, t0, accumulate):
     lanes = lanes_of(C)
     is_wide, ldp = width > lanes, 2 * lanes
     if width == lanes or width == ldp:
-        _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, ldp, k, accumulate)
+        _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, k, accumulate)
         return
     for done in range(np.int64(0), m, ROWS):
         rows, at = min(np.int64(ROWS), m - done), c0 + done * ldc
-        for r in range(rows):
-            for i in range(width):
-                store(tile, t0 + r * ldp + i, load(C, at + r * ldc + i))
-        _panel_rows(tile, t0, ldp, rows, is_wide, A, a0 + done * lda, lda, P, p0, ldp, k, accumulate)
+        if accumulate:
+            for r in range(rows):
+                for i in range(width):
+                    store(tile, t0 + r * ldp + i, load(C, at + r * ldc + i))
+        _panel_rows(tile, t0, ldp, rows, is_wide, A, a0 + done * lda, lda, P, p0, k, accumulate)
         for r in range(rows):
             for i in range(width):
                 store(C, at + r * ldc + i, load(tile, t0 + r * ldp + i))
@@ -193,15 +189,23 @@ def _panel(C, c0, ldc, m, width, A, a0, lda, P, p0, k, tile, t0, accumulate):
 @exact_kernel
 def _pack_panel(B, b0, ldb, k, width, is_transposed, P, p0):
     """``width`` columns of B as a panel, filled up with zeros; ``is_transposed``: B's columns lie as rows."""
-    ldp = 2 * lanes_of(P)
-    for i in range(k):
-        if is_transposed:
+    ldp, side = 2 * lanes_of(P), np.int64(16)
+    if is_transposed:
+        for start in range(np.int64(0), k, side):  # a few lines at a time, which stay in the cache
+            last = min(start + side, k)
             for j in range(width):
-                store(P, p0 + i * ldp + j, load(B, b0 + j * ldb + i))
-        else:
+                for i in range(start, last):
+                    store(P, p0 + i * ldp + j, load(B, b0 + j * ldb + i))
+    elif width == ldp:
+        for i in range(k):
+            for j in range(ldp):
+                store(P, p0 + i * ldp + j, load(B, b0 + i * ldb + j))
+    else:
+        for i in range(k):
             for j in range(width):
                 store(P, p0 + i * ldp + j, load(B, b0 + i * ldb + j))
-        for j in range(width, ldp):
+    for j in range(width, ldp):
+        for i in range(k):
             store(P, p0 + i * ldp + j, scalar(P, 0.0))
 
 
@@ -223,31 +227,59 @@ def multiply_packed(C, c0, ldc, m, n, A, a0, lda, k, P, p0, tile, t0, accumulate
 
 
 @exact_kernel
+def _columns_at_once(k, ldp, itemsize):
+    """How many columns of B are packed together."""
+    depth = min(np.int64(DEPTH), k)
+    return max(np.int64(1), PACKED // (depth * ldp * itemsize)) * ldp
+
+
+@exact_kernel
+def _pack_block(B, b0, ldb, depth, n, is_transposed, P):
+    """Some columns of some rows of B, in panels."""
+    ldp = 2 * lanes_of(P)
+    for j in range(0, n, ldp):
+        first = b0 + j * ldb if is_transposed else b0 + j
+        _pack_panel(B, first, ldb, depth, min(ldp, n - j), is_transposed, P, j * depth)
+
+
+@exact_kernel
 def multiply_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, is_transposed, room, accumulate):
-    """C (m, n) (+)= A (m, k) B (k, n), flat; ``is_transposed``: B is (n, k) in memory.  ``room_for_products``."""
-    ldp = 2 * lanes_of(C)
-    tile = DEPTH * ldp
-    for start in range(np.int64(0), k, DEPTH):
-        depth = min(np.int64(DEPTH), k - start)
-        adds = accumulate if start == 0 else np.int64(1)
-        for j in range(0, n, ldp):
-            width = min(ldp, n - j)
-            first = b0 + j * ldb + start if is_transposed else b0 + start * ldb + j
-            _pack_panel(B, first, ldb, depth, width, is_transposed, room, np.int64(0))
-            _panel(
-                C, c0 + j, ldc, m, width, A, a0 + start, lda, room, np.int64(0), depth, room, tile, adds
-            )  # fmt: skip
+    """C (m, n) (+)= A (m, k) B (k, n), flat; ``is_transposed``: B is (n, k) in memory.  ``room_for_products``.
+
+    What is packed of B stays in the second-level cache, while rows of A, a few at a time, meet all of it.
+    """
+    lanes, zero = lanes_of(C), np.int64(0)
+    ldp, itemsize = 2 * lanes, VECTOR_BYTES // lanes
+    at_once, tile = _columns_at_once(k, ldp, itemsize), np.int64(PACKED // itemsize)
+    for column in range(zero, n, at_once):
+        columns = min(at_once, n - column)
+        for start in range(zero, k, DEPTH):
+            depth = min(np.int64(DEPTH), k - start)
+            adds = accumulate if start == 0 else np.int64(1)
+            first = b0 + column * ldb + start if is_transposed else b0 + start * ldb + column
+            _pack_block(B, first, ldb, depth, columns, is_transposed, room)
+            blocks, done = (m + ROWS - 1) // ROWS, zero
+            for left in range(blocks, 0, -1):
+                rows = (m - done + left - 1) // left
+                for j in range(zero, columns, ldp):
+                    _panel(
+                        C, c0 + done * ldc + column + j, ldc, rows, min(ldp, columns - j), A, a0 + done * lda + start,
+                        lda, room, j * depth, depth, room, tile, adds,
+                    )  # fmt: skip
+                done += rows
 
 
 @exact_kernel
 def multiply_across_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, room, accumulate):
     """C^T (n, m) (+)= A (m, k) B (k, n), flat: the product is written transposed."""
-    ldp = 2 * lanes_of(C)
-    tile, zero = DEPTH * ldp, np.int64(0)
-    for start in range(zero, k, DEPTH):
-        depth = min(np.int64(DEPTH), k - start)
+    lanes, zero = lanes_of(C), np.int64(0)
+    ldp, itemsize = 2 * lanes, VECTOR_BYTES // lanes
+    tile = np.int64(PACKED // itemsize)
+    deepest = tile // ldp
+    for start in range(zero, k, deepest):
+        depth = min(deepest, k - start)
         adds = accumulate if start == 0 else np.int64(1)
-        for j in range(0, n, ldp):
+        for j in range(zero, n, ldp):
             width = min(ldp, n - j)
             _pack_panel(B, b0 + start * ldb + j, ldb, depth, width, zero, room, zero)
             for done in range(zero, m, ROWS):
@@ -256,7 +288,7 @@ def multiply_across_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, room, accumu
                     for i in range(width):
                         for r in range(rows):
                             store(room, tile + r * ldp + i, load(C, at + i * ldc + r))
-                _wide_rows(rows, room, tile, ldp, A, a0 + done * lda + start, lda, room, zero, ldp, depth, adds)
+                _wide_rows(rows, room, tile, ldp, A, a0 + done * lda + start, lda, room, zero, depth, adds)
                 for i in range(width):
                     for r in range(rows):
                         store(C, at + i * ldc + r, load(room, tile + r * ldp + i))
@@ -273,9 +305,12 @@ def multiply_across(C, A, B, m, k, accumulate, columns, room):
 
 
 @exact_kernel
-def pack(B, k, n, is_transposed, P):
-    """All panels of B (k, n), or with ``is_transposed`` of (n, k) in memory, into P (``packed_size``,)."""
-    pack_at(pointer(B), np.int64(0), B.shape[1], k, n, is_transposed, pointer(P), np.int64(0))
+def pack(B, first, k, n, is_transposed, P, at):
+    """All panels of B[:k, first : first+n], or with ``is_transposed`` of B[:n, first : first+k]^T, into P[at:].
+
+    See ``packed_size``.
+    """
+    pack_at(pointer(B), first, B.shape[1], k, n, is_transposed, pointer(P), at)
 
 
 @exact_kernel

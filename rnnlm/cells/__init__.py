@@ -1,6 +1,7 @@
 """Recurrent cells, one file each: the names, shapes and first values of its parameters, and its kernels.
 
-A new cell is a file here with a ``CELL``, and a line in ``CELLS``; tests run over ``CELLS``.
+A new cell is a file here with a ``CELL`` (learns word by word) or a ``LAYER`` (in stacks, from blocks), and a line in
+``CELLS``; tests run over ``CELLS``.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ class Registered(NamedTuple):
     layer: str  # of its LAYER, for batches and stacks
     lacks: tuple[str, ...] = ()  # settings that it cannot be combined with, unless they have their neutral value
     has: tuple[str, ...] = ()  # settings that others lack
+    engine: str = "rnnlm.engines.minibatch"  # for batches
 
 
 CELLS = {
-    "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer"),
+    "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer", has=("activation",)),
     "jordan": Registered(
-        "rnnlm.cells.jordan", "", lacks=("classes", "compression", "direct", "compatible", "layers", "embedding")
+        "rnnlm.cells.jordan",
+        "",
+        lacks=("classes", "compression", "direct", "compatible", "layers", "embedding"),
+        has=("activation",),
+        engine="rnnlm.engines.jordan",
     ),
     "lstm": Registered("", "rnnlm.cells.lstm", lacks=("compatible",), has=("forget_gate", "peephole")),
     "gru": Registered("", "rnnlm.cells.gru", lacks=("compatible",), has=("reset",)),

@@ -97,8 +97,15 @@ def _tuned(mixture, text, weights, precision: float, oov: str, form: str, readin
 
 def describe(mixture, fit) -> str:
     """The weights and what they are worth, for reading."""
-    names = ["cache" if file is None else file for file in mixture.files]
+    names = [_name(lm) if file is None else file for lm, file in zip(mixture.models, mixture.files, strict=True)]
     lines = [f"{weight:10.6f}  {name}" for weight, name in zip(mixture.weights.tolist(), names, strict=True)]
     before = fit.history[0][1]
     lines.append(f"perplexity {fit.perplexity:.4f} ({before:.4f} at the start), {fit.words} words")
     return "\n".join(lines)
+
+
+def _name(lm) -> str:
+    """What a component is called that is no file's."""
+    from rnnlm.mixtures.cache import CacheLM
+
+    return "cache" if isinstance(lm, CacheLM) else "neural cache"

@@ -11,8 +11,9 @@ from corpora.command import options
 from corpora.command.options import FROM_0, note, print_text
 from rnnlm.cli.mixing import MixOptions, cache_options, log_linear_option, weights_option
 from rnnlm.cli.shared import (
+    check_dynamic,
     dtype_option,
-    dynamic_option,
+    dynamic_options,
     encode_text,
     floor_option,
     load_model,
@@ -45,7 +46,7 @@ from rnnlm.cli.shared import (
 )  # fmt: skip
 @oov_option("skip")
 @floor_option
-@dynamic_option
+@dynamic_options
 @dtype_option
 @scoring_tokenizer_options
 @options.scoring_threads_option
@@ -64,10 +65,12 @@ def ppl(context, paths, text, compare, report, form, oov, floor, dynamic, dtype,
     """
     if compare:
         _check_comparison(context, paths, report, form)
+    check_dynamic(context, dynamic)
+    how = {name: o.pop(name) for name in [*o] if name.startswith("dynamic_")}
     mix = MixOptions.of(context, len(paths), **o)
     from corpora.evaluation.perplexity import check_policy
 
-    loaded = load_models(paths, dtype, dynamic, threads)
+    loaded = load_models(paths, dtype, dynamic, threads, **how)
     models = named(paths, loaded) if compare else {"": mix.model(loaded)}
     for lm in models.values():
         check_policy(lm, oov or "skip", floor)
@@ -78,7 +81,7 @@ def ppl(context, paths, text, compare, report, form, oov, floor, dynamic, dtype,
 
 
 def _check_comparison(context, paths, report: str, form: str) -> None:
-    for name in ("weights", "log_linear", "cache", "cache_weight", "cache_decay"):
+    for name in ("weights", "log_linear", "cache", "cache_weight", "cache_decay", "neural_cache"):
         options.refuse_together(context, "compare", name)
     if len(paths) < 2:
         raise click.UsageError("--compare: needs several models (-m)", context)
@@ -136,13 +139,14 @@ def _compare(models, stream, name: str, report: str, form: str, oov: str, floor:
 )  # fmt: skip
 @oov_option("unk for a model that has <unk>, else its cells are empty")
 @floor_option
-@dynamic_option
+@dynamic_options
 @dtype_option
 @click.option("--no-ends", is_flag=True, help="Leave out the rows of sentence ends.")
 @scoring_tokenizer_options
 @options.scoring_threads_option
 @options.tmp_option
-def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer, lower, threads, tmp) -> None:
+@click.pass_context
+def surprisal(context, paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer, lower, threads, tmp, **how):
     """One row per word: surprisal, entropy before the word, and its reduction, in bits, under every model.
 
     Without TEXT standard input is read.  docs/formats.md says what the columns are.
@@ -155,7 +159,8 @@ def surprisal(paths, text, form, oov, floor, dynamic, dtype, no_ends, tokenizer,
     from corpora.evaluation.surprisal import surprisal_table
     from corpora.jobs.progress import bar
 
-    models = named(paths, load_models(paths, dtype, dynamic, threads, distributions=True))
+    check_dynamic(context, dynamic)
+    models = named(paths, load_models(paths, dtype, dynamic, threads, distributions=True, **how))
     if oov is not None:
         for lm in models.values():
             check_policy(lm, oov, floor)

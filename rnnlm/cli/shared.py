@@ -26,6 +26,22 @@ dynamic_option = click.option(
     "--dynamic", type=ABOVE_0, metavar="ALPHA",
     help="Recurrent models go on learning from the text, with this constant learning rate (dynamic evaluation).",
 )  # fmt: skip
+dynamic_options = options.apply(
+    dynamic_option,
+    click.option(
+        "--dynamic-block", type=click.IntRange(min=1), metavar="N",
+        help="With --dynamic: learn after every N words.  [default: as in training; stacks: 5]",
+    ),
+    click.option(
+        "--dynamic-decay", type=Number(0, 1), metavar="X",
+        help="With --dynamic, stacks: the share of what was learnt that is taken back at every step.",
+    ),
+    click.option(
+        "--dynamic-rms", metavar="TEXT",
+        help="With --dynamic, stacks: steps are scaled by the root mean square of the gradients on this text, such as "
+        "the training text.",
+    ),
+)  # fmt: skip
 dtype_option = click.option(
     "--dtype", type=click.Choice(DTYPES),
     help="The numbers that recurrent models compute with.  [default: as trained; float64 for models of 0.4b]",
@@ -52,16 +68,25 @@ def load_model(path: str, dtype: str | None = None, dynamic: float | None = None
     return load_models([path], dtype, dynamic, threads)[0]
 
 
+def check_dynamic(context: click.Context, dynamic: float | None) -> None:
+    """A usage error for options of dynamic evaluation without it."""
+    for name in ("dynamic_block", "dynamic_decay", "dynamic_rms"):
+        if dynamic is None and options.is_given(context, name):
+            raise click.UsageError(f"--{name.replace('_', '-')}: without --dynamic nothing is learnt", context)
+
+
 def load_models(
     paths,
     dtype: str | None = None,
     dynamic: float | None = None,
     threads: int | None = None,
     distributions: bool = False,
+    **how,
 ) -> list:
     """The models in files.  ``dtype`` and ``dynamic`` are for the recurrent ones among them and inside of mixtures.
 
-    ``distributions``: whether those of all words are going to be asked for, too.
+    ``distributions``: whether those of all words are going to be asked for, too.  ``how``: the other values of
+    ``dynamic_options``.
     CorpusError where there is none that they could be for.
     """
     from rnnlm.io import load
@@ -74,13 +99,29 @@ def load_models(
             option = "--dtype" if dynamic is None else "--dynamic"
             raise CorpusError(f"{option}: for recurrent models only, and {' and '.join(paths)} is none")
         if dynamic is not None:
-            models = [learning(lm, dynamic) for lm in models]
+            models = [learning(lm, dynamic, **_how_to_learn(threads, **how)) for lm in models]
     if threads is not None:
         for lm in models:
             lm.threads = threads
     if dtype is None and dynamic is None:
         _expect(models, "distributions" if distributions else "scores")
     return models
+
+
+def _how_to_learn(threads, *, dynamic_block=None, dynamic_decay=None, dynamic_rms=None) -> dict:
+    found = {"bptt_block": dynamic_block, "decay": dynamic_decay or 0.0}
+    return found | ({} if dynamic_rms is None else {"rms": lambda lm: _roots(lm, dynamic_rms, threads or 2)})
+
+
+def _roots(lm, path: str, threads: int) -> dict:
+    """The root mean squares of a network's gradients on a text."""
+    from corpora.text.tokenizers import from_spec
+    from rnnlm.segments import root_mean_squares
+
+    with encode_text((path,), {"": lm}, None, False, threads, None) as stream:
+        note(f"gradients: {stream.n_tokens} words of {path}")
+        ids = lm.vocab.translation(stream.vocab.words).take(stream.ids, mode="wrap")
+        return root_mean_squares(lm, lm.vocab.with_unk(ids), threads)
 
 
 def _expect(models, what: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from rnnlm.cells import CELLS
 from rnnlm.config import require_fit
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 ENGINES = {
     "online": "rnnlm.engines.online",
     "exact": "rnnlm.engines.exact",
-    "minibatch": "rnnlm.engines.minibatch",
+    "minibatch": "rnnlm.engines.minibatch",  # unless a cell has one of its own
 }
 
 
@@ -63,5 +64,9 @@ def engine_of(model, config: TrainConfig, threads: int = 2) -> Engine:
     """
     require_fit(model.config, config)
     exact = config.compatible and model.config.dtype == "float64"
-    engine = import_module(ENGINES["exact" if exact else config.engine]).ENGINE
+    if config.engine == "minibatch":
+        module = CELLS[model.config.cell].engine
+    else:
+        module = ENGINES["exact" if exact else config.engine]
+    engine = import_module(module).ENGINE
     return engine.of(model, config, threads)

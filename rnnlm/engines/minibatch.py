@@ -43,7 +43,7 @@ class Minibatch:
     """Learns a model in place.  ``steps``: words of a stream in one call, a multiple of ``bptt``."""
 
     def __init__(self, model, config: TrainConfig, threads: int = 2):
-        self.model, self.config, self.layer = model, config, layer_of(model.config)
+        self.model, self.config = model, config
         self.streams, self.bptt = config.batch_size, config.bptt
         self.real = np.dtype(model.config.dtype).type
         net, weights, n = model.config, model.weights, self.streams * self.bptt
@@ -51,8 +51,7 @@ class Minibatch:
         self.workers = Workers(threads if work > _FEW else 1, net.dtype)
         self.steps = self.bptt * max(1, int(_MOST_WORK / max(1, work)))
         self._make_layers(net, weights, n)
-        self.output = model.output.learner(model, config, n, self.workers)
-        self.gradients = self._gradients(n) | self.output.gradients
+        self.gradients = self._gradients(n)
         n_slots, tiny = slots(config), np.zeros(1, net.dtype)
         self.slots = {
             name: [aligned_zeros(gradient.weights.shape, net.dtype) for _ in range(n_slots)]
@@ -74,6 +73,7 @@ class Minibatch:
 
     def _make_layers(self, net: ModelConfig, weights, n: int) -> None:
         T, B, width, dtype = self.bptt, self.streams, padded(net.hidden), net.dtype
+        self.layer = layer_of(net)
         cell, gates = self.model.cell, self.layer.gates(net) * net.hidden
         self.layers = [steps_for(self.layer, net, T, B, cell.reset) for _ in range(net.layers)]
         limit = np.full(1, self.config.gradient_cutoff, dtype)
@@ -102,6 +102,8 @@ class Minibatch:
         return pack_recurrent(self.layer, self.model.config, W, into, extras[0] if extras else None)
 
     def _gradients(self, n: int) -> dict[str, Dense | Rows]:
+        """By parameter, room for a block of n rows."""
+        self.output = self.model.output.learner(self.model, self.config, n, self.workers)
         net, found = self.model.config, {}
         if net.embedding and not net.tied:
             found["E"] = Rows(self.arrays["E"], n)
@@ -112,7 +114,7 @@ class Minibatch:
                 if name in self.arrays:
                     one_hot = name == "U" and not net.embedding
                     found[name] = Rows(self.arrays[name], n) if one_hot else Dense(self.arrays[name])
-        return found
+        return found | self.output.gradients
 
     # ---- as every Engine
 
@@ -145,12 +147,12 @@ class Minibatch:
             start = self.model.cell.reset
         values = np.broadcast_to(np.asarray(start, net.dtype), (self.model.state_size,))
         for vectors, at in self._vectors():
-            vectors[:] = values[at : at + net.hidden]
+            vectors[:] = values[at : at + vectors.shape[1]]
         self.last[:] = 0
         self.histories[:] = 0
 
     def _vectors(self):
-        """(B, H) views of all vectors of the state, each with its place in the state of the network."""
+        """(B, elements) views of all vectors of the state, each with its place in the state of the network."""
         H, states = self.model.config.hidden, self.layer.states
         for at, steps in enumerate(self.layers):
             for s in range(states):

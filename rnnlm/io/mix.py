@@ -6,8 +6,9 @@
       "kind": "linear",
       "components": [
         {"weight": 0.5, "model": "elman.rnnlm"},
-        {"weight": 0.4, "model": "kn5.lm"},
-        {"weight": 0.1, "cache": {"size": 500, "decay": null}}
+        {"weight": 0.3, "model": "kn5.lm"},
+        {"weight": 0.1, "cache": {"size": 500, "decay": null}},
+        {"weight": 0.1, "neural_cache": {"model": "lstm.rnnlm", "size": 2000, "theta": 0.3}}
       ],
       "tuned": {"words": 73760, "perplexity": 101.2, "iterations": 14, "precision": 0.001}
     }
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rnnlm.mixtures.mixture import Mixture
 
 FORMAT, VERSION = "rnnlm mixture", 1
-PARTS = ("model", "cache", "mixture")
+PARTS = ("model", "cache", "neural_cache", "mixture")
 
 
 def recognises(prefix: bytes) -> bool:
@@ -81,9 +82,12 @@ def _as_dict(mixture: Mixture, folder: str) -> dict:
 def _part(lm, file: str | None, folder: str) -> dict:
     from rnnlm.mixtures.cache import CacheLM
     from rnnlm.mixtures.mixture import Mixture
+    from rnnlm.mixtures.neural_cache import NeuralCacheLM
 
     if file is not None:
         return {"model": _relative(file, folder)}
+    if isinstance(lm, NeuralCacheLM) and lm.file is not None:
+        return {"neural_cache": {"model": _relative(lm.file, folder), "size": lm.size, "theta": lm.theta}}
     if isinstance(lm, CacheLM):
         return {"cache": {"size": lm.size, "decay": lm.decay}}
     if isinstance(lm, Mixture):
@@ -206,10 +210,33 @@ class _Reader:
             if isinstance(decay, bool) or not isinstance(decay, int | float | None):
                 self._refuse(f'{place}the "decay" of a cache is a number or null')
             return None, None
-        if not isinstance(component["model"], str) or not component["model"]:
-            self._refuse(f'{place}"model" is not a path')
-        path = os.path.join(os.path.dirname(self.real), component["model"])
+        if "neural_cache" in component:
+            return self._neural_cache(component["neural_cache"], place), None
+        path = self._path(component, place)
         return self._load(path, place), path
+
+    def _neural_cache(self, found: Any, place: str) -> Any:
+        from rnnlm.mixtures.neural_cache import NeuralCacheLM
+
+        if not isinstance(found, dict) or found.keys() != {"model", "size", "theta"}:
+            self._refuse(f'{place}expected an object with "model", "size" and "theta" for a neural cache')
+        size, theta = found["size"], found["theta"]
+        if isinstance(size, bool) or not isinstance(size, int):
+            self._refuse(f'{place}the "size" of a neural cache is a whole number')
+        if isinstance(theta, bool) or not isinstance(theta, int | float):
+            self._refuse(f'{place}the "theta" of a neural cache is a number')
+        path = self._path(found, place)
+        try:
+            return NeuralCacheLM(self._load(path, place), size, float(theta), path)
+        except FormatError:
+            raise
+        except CorpusError as error:
+            raise FormatError(self.path, None, f"{place}{error}") from error
+
+    def _path(self, found: dict, place: str) -> str:
+        if not isinstance(found["model"], str) or not found["model"]:
+            self._refuse(f'{place}"model" is not a path')
+        return os.path.join(os.path.dirname(self.real), found["model"])
 
     def _load(self, path: str, place: str) -> Any:
         real = os.path.realpath(path)

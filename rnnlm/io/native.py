@@ -51,7 +51,10 @@ TRAINING = {
     "valid_words": int | None,
     **{name: type(default) | None for name, default in mikolov_header.TRAINING.items()},
 }
-TRAIN_CONFIG = {"beta": float | None, "gradient_cutoff": float | None, "seed": int | None}
+TRAIN_CONFIG = {
+    **{"beta": float | None, "gradient_cutoff": float | None, "seed": int | None},
+    **{"engine": str | None, "optimizer": str | None, "batch_size": int | None},
+}
 HISTORY = {
     **{"epoch": int | None, "kept": bool | None},
     **dict.fromkeys(("alpha", "train_entropy", "valid_entropy", "valid_perplexity", "words_per_second"), float | None),

@@ -278,13 +278,19 @@ def assemble(
     cache_size: int | None = None,
     cache_decay: float | None = None,
     cache_weight: float | None = None,
+    neural_cache: int | None = None,
+    neural_theta: float | None = None,
+    neural_weight: float | None = None,
 ) -> Mixture:
     """A mixture of models and, where a size or a decay is given, a cache: (1 - weight) mixture + weight cache.
 
-    That is SRILM's ``-cache size -cache-lambda cache_weight``.  A cache is one more component of a linear mixture,
+    That is SRILM's ``-cache size -cache-lambda cache_weight``.  With ``neural_cache``, a size, there is one over the
+    states of the first recurrent network (``rnnlm.mixtures.neural_cache``), too.  A cache is one more component of a linear mixture,
     the last one; it is mixed linearly with a log-linear one.  CorpusError as ``Mixture`` and ``CacheLM``.
     """
     mixture = Mixture(models, weights, kind, files=files)
+    if neural_cache is not None:
+        mixture = _with_neural_cache(mixture, neural_cache, neural_theta, neural_weight)
     if cache_size is None and cache_decay is None:
         if cache_weight is not None:
             raise CorpusError("`cache_weight` without a cache: give `cache` or `cache_decay` too")
@@ -294,6 +300,27 @@ def assemble(
         raise CorpusError(f"`cache_weight` {share:g}: a number from 0 to 1 is needed")
     cache = CacheLM(mixture.vocab, cache_size, cache_decay)
     if kind == "log-linear":
+        return Mixture([mixture, cache], [1 - share, share])
+    return Mixture([*mixture.models, cache], [*(mixture.weights * (1 - share)), share], files=[*mixture.files, None])
+
+
+def _with_neural_cache(mixture: Mixture, size: int, theta: float | None, weight: float | None) -> Mixture:
+    """The mixture with a neural cache over its first recurrent network, as one more component."""
+    from rnnlm.dynamic import DynamicLM
+    from rnnlm.mixtures.neural_cache import THETA, NeuralCacheLM
+    from rnnlm.model import RecurrentLM
+
+    share = CACHE_WEIGHT if weight is None else weight
+    if not 0 <= share <= 1:
+        raise CorpusError(f"`neural_cache_weight` {share:g}: a number from 0 to 1 is needed")
+    networks = [i for i, lm in enumerate(mixture.models) if isinstance(lm, RecurrentLM | DynamicLM)]
+    if not networks:
+        raise CorpusError("`neural_cache`: none of the models is a recurrent network")
+    at = networks[0]
+    network = mixture.models[at]  # where it learns from the text, the cache goes by the states that it had before
+    static = network.static if isinstance(network, DynamicLM) else network
+    cache = NeuralCacheLM(static, size, THETA if theta is None else theta, mixture.files[at])
+    if mixture.kind == "log-linear":
         return Mixture([mixture, cache], [1 - share, share])
     return Mixture([*mixture.models, cache], [*(mixture.weights * (1 - share)), share], files=[*mixture.files, None])
 

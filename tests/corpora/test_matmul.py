@@ -83,9 +83,19 @@ def test_a_packed_factor_gives_the_same_bits(n, dtype):
     tile = np.zeros(ROWS * panel_width(dtype), dtype)
     for values, transposed in ((B, 0), (np.ascontiguousarray(B.T), 1)):
         P[:] = 5
-        pack(values, 30, n, transposed, P)
+        pack(values, 0, 30, n, transposed, P, 0)
         multiply_packed(C, 0, n, 14, n, A, 0, 30, 30, P, 0, tile, 0, 0)
         np.testing.assert_array_equal(C, product(A, B))
+
+
+def test_some_columns_are_packed_after_others():
+    B = of(30, 40)
+    for first, k, transposed, expected in ((5, 30, 0, B[:, 5:16]), (5, 11, 1, B[:, 5:16].T)):
+        n = expected.shape[1]
+        P, C = aligned_zeros((16 + packed_size(k, n, B.dtype),), B.dtype), np.full((k, n), np.nan)
+        pack(B, first, k, n, transposed, P, 16)
+        multiply_packed(C, 0, n, k, n, np.eye(k), 0, k, k, P, 16, np.zeros(ROWS * panel_width(B.dtype)), 0, 0)
+        np.testing.assert_array_equal(C, expected)
 
 
 def test_what_lies_beyond_the_columns_of_a_wider_array_stays():
@@ -108,7 +118,7 @@ def test_a_product_can_be_written_transposed(m, k, n):
     A, B, onto = of(m, k), of(k, n), of(m, n, seed=1)
     room, cut = room_for_products("float64"), n // 3
     for accumulate, expected in ((0, A @ B), (1, A @ B + onto)):
-        C = np.ascontiguousarray(onto.T)
+        C = onto.T.copy(order="C")
         for columns in ((0, cut), (cut, n)):
             multiply_across(C, A, B, m, k, accumulate, columns, room)
         np.testing.assert_allclose(C.T, expected, rtol=1e-10, atol=1e-10)

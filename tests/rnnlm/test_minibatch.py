@@ -24,6 +24,11 @@ NETWORKS = {
     "lstm, carousel": {"cell": "lstm", "layers": 2, "forget_gate": False},
     "lstm, peephole": {"cell": "lstm", "layers": 2, "peephole": True, "embedding": 3},
     "lstm, carousel, peephole": {"cell": "lstm", "forget_gate": False, "peephole": True},
+    "gru": {"cell": "gru"},
+    "gru, 2 layers": {"cell": "gru", "layers": 2, "embedding": 4},
+    "gru, tied": {"cell": "gru", "layers": 2, "embedding": 6, "tied": True},
+    "gru, before": {"cell": "gru", "reset": "before"},
+    "gru, before, 2 layers": {"cell": "gru", "reset": "before", "layers": 2, "embedding": 4},
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -52,7 +57,9 @@ def twin_of(lm: RecurrentLM) -> Network:
 
 def engine_for(lm, threads=1, **settings):
     return engine_of(
-        lm, TrainConfig(**{"engine": "minibatch", "batch_size": B, "bptt": T, "gradient_cutoff": 0.0} | settings), threads
+        lm,
+        TrainConfig(**{"engine": "minibatch", "batch_size": B, "bptt": T, "gradient_cutoff": 0.0} | settings),
+        threads,
     )
 
 
@@ -68,12 +75,9 @@ def gradient_in_full(gradient) -> np.ndarray:
     return out
 
 
-@every_network
-@pytest.mark.parametrize("independent", [False, True])
-def test_gradients_are_the_twins(name, independent):
-    lm = model_of(name, independent=independent)
-    twin, engine, ids = twin_of(lm), engine_for(lm), text(2 * B * T).reshape(2, B, T)
-    ids[1, 0, 2] = 0  # a sentence ends
+def require_gradients_of_the_twin(lm, ids):
+    """ids (blocks, B, T): log probabilities and gradients of block after block, whose states go on."""
+    twin, engine = twin_of(lm), engine_for(lm, bptt=ids.shape[2])
     states, last = None, np.zeros((1, B), int)
     for targets in ids:
         inputs = np.concatenate([last, targets.T[:-1]])
@@ -87,3 +91,17 @@ def test_gradients_are_the_twins(name, independent):
                 gradient_in_full(gradient), -expected[each] / B, rtol=1e-8, atol=1e-10, err_msg=each
             )
         states, last = states_after, targets.T[-1:]
+
+
+@every_network
+@pytest.mark.parametrize("independent", [False, True])
+def test_gradients_are_the_twins(name, independent):
+    ids = text(2 * B * T).reshape(2, B, T)
+    ids[1, 0, 2] = 0  # a sentence ends
+    require_gradients_of_the_twin(model_of(name, independent=independent), ids)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru, before"])
+@pytest.mark.parametrize("hidden", [1, 16, 37])
+def test_gradients_are_the_twins_whatever_part_of_a_register_the_units_fill(name, hidden):
+    require_gradients_of_the_twin(model_of(name, hidden=hidden), text(B * T).reshape(1, B, T))
