@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -33,13 +32,11 @@ BY_ONNX_ALONE = {
     "plain, logistic": {},
 }
 NETWORKS = BY_TORCH | BY_ONNX_ALONE
-_NO_GRU = pytest.mark.skipif(find_spec("rnnlm.cells.gru") is None, reason="no cell gru yet")
 
 
 def every(names):
     """Parametrise a test by ``name``."""
-    marked = [pytest.param(name, marks=_NO_GRU) if "gru" in name else name for name in names]
-    return pytest.mark.parametrize("name", marked)
+    return pytest.mark.parametrize("name", names)
 
 
 def model_of(name: str, **more) -> RecurrentLM:

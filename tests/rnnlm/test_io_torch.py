@@ -147,7 +147,7 @@ def test_a_list_of_words_as_long_as_the_looked_at_beginning_does_not_hide_what_t
 def test_info_tells_what_it_is_even_without_words():
     text = describe(facts(FOLDER / "lstm.safetensors"))
     assert "(torch, 2184 bytes)" in text
-    assert "lstm, 4 " in text
+    assert "lstm, 2 layers of 4 hidden units, embedding of 4 units (tied to the output)" in text
     assert facts(FOLDER / "lstm.safetensors")["architecture"]["layers"] == 2
     # (V*E + V) + 2 layers of 4*4 * (4 + 4 + 1)
     assert facts(FOLDER / "lstm.safetensors")["parameters"] == 6 * 4 + 6 + 2 * 16 * 9
