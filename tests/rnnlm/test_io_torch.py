@@ -95,6 +95,16 @@ def test_a_network_without_an_embedding_has_the_rows_of_u_and_the_identity(tmp_p
         assert json.loads(file.metadata()["rnnlm"])["start"] == lm.start_hidden.tolist()
 
 
+def test_the_rows_of_a_table_above_the_identity_go_with_their_words(tmp_path):
+    table = np.arange(6 * 12, dtype=np.float32).reshape(6, 12)
+    changes = {"encoder.weight": table, "rnn.weight_ih_l0": np.eye(12, dtype=np.float32)}
+    safetensors.numpy.save_file(golden_tensors("gru") | changes, tmp_path / "m")
+    lm = io.load(tmp_path / "m", missing=Missing(str(FOLDER / "words.txt")))
+    assert lm.config.embedding == 0
+    assert np.array_equal(lm.params["U"][ours(lm)], table)
+    assert np.array_equal(lm.params["O"][ours(lm)], golden_tensors("gru")["decoder.weight"])
+
+
 def test_an_identity_with_biases_is_an_embedding_with_one_elman_layer(tmp_path):
     tensors = golden_tensors("rnn")
     tensors |= {"encoder.weight": np.ones((6, 4), np.float32), "rnn.weight_ih_l0": np.eye(4, dtype=np.float32)}
