@@ -25,7 +25,8 @@ from corpora.jobs.record import require
 class Setting:
     """What is known of a field: its name, type and default, and what ``setting`` declared.
 
-    ``help``: of its option; without it there is none.  ``low``, ``high``: the range; ``above``: without ``low`` itself.
+    ``help``: of its option; without it there is none.  ``low``, ``high``: the range; ``above``: without ``low`` itself,
+    ``below``: without ``high`` itself.
     ``allowed``: the range in words, where the bounds alone do not say why.  ``option``, ``old``: how commands and old
     command lines spell it.  ``unit``: they give it in these, such as millions.  ``form``: as messages show the value.
     """
@@ -34,6 +35,7 @@ class Setting:
     low: float | None = None
     high: float | None = None
     above: bool = False
+    below: bool = False
     choices: tuple[str, ...] = ()
     allowed: str = ""
     metavar: str | None = None
@@ -50,7 +52,8 @@ class Setting:
         if self.choices:
             return value in self.choices
         is_above = self.low is None or (value > self.low if self.above else value >= self.low)
-        return is_above and (self.high is None or value <= self.high)
+        is_below = self.high is None or (value < self.high if self.below else value <= self.high)
+        return is_above and is_below
 
     def in_words(self) -> str:
         """What is allowed, as a message says it."""
@@ -59,7 +62,7 @@ class Setting:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.high is not None:
-            return f"{self.low} to {self.high}"
+            return f"{self.low} or above, below {self.high}" if self.below else f"{self.low} to {self.high}"
         return f"above {self.low}" if self.above else "0 or above" if self.low == 0 else f"at least {self.low}"
 
     def shown(self, value: Any) -> Any:

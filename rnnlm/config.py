@@ -10,12 +10,14 @@ from corpora.settings import check, setting
 from rnnlm.cells import CELLS, Parameter, cell_of
 from rnnlm.optimizers import OPTIMIZERS
 from rnnlm.outputs import output_of
+from rnnlm.schedules import SCHEDULES
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "uniform", "normal", "xavier", "he")
 RESETS = ("after", "before")
 TRAINING_ENGINES = ("online", "minibatch")
 DTYPES = ("float32", "float64")
+DROPOUT_PLACES = ("input", "between", "output")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
 LARGEST_WEIGHT = 1e6  # in a mixture: a larger exponent leaves nothing but the most probable word
 
@@ -142,8 +144,8 @@ class TrainConfig(Record):
 
     ``bptt`` steps of error propagation before the block, 0 or 1: none; every ``bptt_block`` words
     the recurrent weights are updated.  ``gradient_cutoff`` clips every element of a propagated
-    error, 0: off.  ``beta``: L2 decay, applied every tenth word.  ``alpha`` is halved from the epoch
-    on whose validation log probability improved by less than the factor ``min_improvement``.
+    error, 0: off.  ``beta``: L2 decay, applied every tenth word.  With ``schedule`` halving, ``alpha`` is
+    halved from the epoch on whose validation log probability improved by less than ``min_improvement``.
     ``compatible``: everything that changes a digit is done as rnnlm 0.4b does it (docs/compatibility.md).
     """
 
@@ -162,41 +164,82 @@ class TrainConfig(Record):
         10, "Words between two updates of the recurrent weights.", low=1, allowed="at least 1 word", metavar="N"
     )
     gradient_cutoff: float = setting(
-        15.0, "Errors that go back are clipped to it, one by one; 0: off.  [default: 15; minibatch: 0]", low=0, allowed="0 (off) or above", metavar="X"
-    )
+        15.0, "Errors that go back are clipped to it, one by one; 0: off.  [default: 15; minibatch: 0]",
+        low=0, allowed="0 (off) or above", metavar="X",
+    )  # fmt: skip
+    schedule: str = setting(
+        "halving", "How the learning rate changes: halving: by the validation text, which also ends training; the "
+        "others over the words of all `max_epochs`: constant; linear, cosine: down to 0; onecycle: up, and down to 0.",
+        choices=tuple(SCHEDULES),
+    )  # fmt: skip
+    warmup: float = setting(
+        0.0, "Words in which the rate rises from 0 to `alpha`; below 1: a share of those of all `max_epochs`; 0: none.",
+        low=0, allowed="0 (none), a share, or a number of words", metavar="X",
+    )  # fmt: skip
     min_improvement: float = setting(
-        1.003, "Factor by which an epoch must improve the validation log probability; from the first that does not, "
-        "alpha is halved at every epoch, and the next that does not is the last.",
+        1.003, "halving: factor by which an epoch must improve the validation log probability; from the first that "
+        "does not, alpha is halved at every epoch, and the next that does not is the last.",
         metavar="X",
     )  # fmt: skip
     max_epochs: int = setting(
-        100, "At most N epochs.", low=1, allowed="at least 1 epoch", metavar="N", option="--max-iter"
-    )
+        100, "At most N epochs.  [default: 100; constant, linear, cosine 20, onecycle 10]",
+        low=1, allowed="at least 1 epoch", metavar="N", option="--max-iter",
+    )  # fmt: skip
+    average: int = setting(
+        0, "The model is the mean of the weights after each of the last N epochs, from the first of them on; 0: off.  "
+        "Not with `schedule` halving.",
+        low=0, allowed="0 (off) or a number of epochs", metavar="N",
+    )  # fmt: skip
     initialisation: str = setting(
-        "mikolov", "How the initial weights are drawn; mikolov: to fit the activation.  [default: mikolov; of stacks uniform]",
+        "mikolov", "How the initial weights are drawn; mikolov: to fit the activation.  [default: mikolov; of stacks "
+        "uniform]",
         choices=INITIALISATIONS, option="--init",
     )  # fmt: skip
     scale: float = setting(1.0, "Factor of the initial weights.", low=0, above=True, metavar="X", option="--init-scale")
     engine: str = setting(
-        "online", "online: every word changes the weights at once; minibatch: blocks of `bptt` words of several parts of "
-        "the text do.  [default: online for one layer of elman or jordan with `batch_size` 1]",
+        "online", "online: every word changes the weights at once; minibatch: blocks of `bptt` words of several parts "
+        "of the text do.  [default: online for one layer of elman or jordan with `batch_size` 1]",
         choices=TRAINING_ENGINES,
     )  # fmt: skip
     batch_size: int = setting(
-        1, "Parts of the text that are learnt side by side.  [default: 1; minibatch: 20]", low=1, allowed="at least 1", metavar="B"
+        1, "Parts of the text that are learnt side by side.  [default: 1; minibatch: 20]",
+        low=1, allowed="at least 1", metavar="B",
+    )  # fmt: skip
+    optimizer: str = setting(
+        "sgd", "How gradients change the weights.  [default: sgd; minibatch: adam]", choices=tuple(OPTIMIZERS)
     )
-    optimizer: str = setting("sgd", "How gradients change the weights.  [default: sgd; minibatch: adam]", choices=tuple(OPTIMIZERS))
-    momentum: float = setting(0.0, "sgd: share of the step before that is taken once more.", low=0, high=1, metavar="X")
-    beta1: float = setting(0.9, "adam: decay of the mean gradient.", low=0, high=1, metavar="X")
-    beta2: float = setting(0.999, "adam, rmsprop: decay of the mean squared gradient.", low=0, high=1, metavar="X")
+    momentum: float = setting(
+        0.0, "sgd: share of the step before that is taken once more.", low=0, high=1, below=True, metavar="X"
+    )
+    beta1: float = setting(0.9, "adam: decay of the mean gradient.", low=0, high=1, below=True, metavar="X")
+    beta2: float = setting(
+        0.999, "adam, rmsprop: decay of the mean squared gradient.", low=0, high=1, below=True, metavar="X"
+    )
     clip_norm: float = setting(
-        0.0, "The norm of all gradients together is at most this; 0: any.  [default: minibatch: 5]", low=0, allowed="0 (off) or above", metavar="X"
-    )
+        0.0, "The norm of all gradients together is at most this; 0: any.  [default: minibatch: 5]",
+        low=0, allowed="0 (off) or above", metavar="X",
+    )  # fmt: skip
     weight_decay: float = setting(0.0, "Share of each weight, times the rate, that a step takes.", low=0, metavar="X")
     dropout: float = setting(
         0.0, "Share of units that are left out: of embeddings, between layers, and below the output.",
-        low=0, high=0.99, metavar="X",
+        low=0, high=1, below=True, metavar="X",
     )  # fmt: skip
+    dropout_input: float | None = setting(
+        None, "The share of embeddings' units.  [default: that of `dropout`]", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_between: float | None = setting(
+        None, "The share between layers.  [default: that of `dropout`]", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_output: float | None = setting(
+        None, "The share below the output.  [default: that of `dropout`]", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_words: float = setting(
+        0.0, "Share of words whose embeddings are left out.", low=0, high=1, below=True, metavar="X"
+    )
+    dropout_recurrent: float = setting(
+        0.0, "Share of the recurrent weights that are left out.", low=0, high=1, below=True, metavar="X"
+    )
+    locked: bool = setting(False, "The same units are left out at all steps of a block.")
     seed: int = setting(1, low=0, old="-rand-seed")
     compatible: bool = setting(
         False, "As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
@@ -205,11 +248,32 @@ class TrainConfig(Record):
 
     def __post_init__(self):
         check(self)
+        warms_up = SCHEDULES[self.schedule].warms_up
+        require(self.warmup == 0 or not warms_up, f"`warmup` {self.warmup:g}: `schedule` {self.schedule} has its own")
+        knows_its_end = not SCHEDULES[self.schedule].follows_validation
+        require(
+            self.average == 0 or knows_its_end,
+            f"`average` {self.average}: `schedule` {self.schedule} does not know its last epochs; choose another one",
+        )
+        require(
+            self.average <= self.max_epochs,
+            f"`average` {self.average}: more than `max_epochs` {self.max_epochs}",
+        )
+        drops = any(self.dropout_share(place) > 0 for place in DROPOUT_PLACES)
+        require(drops or not self.locked, "`locked`: there is no `dropout`")
+
+    def dropout_share(self, place: str) -> float:
+        """The share of units that are left out in a place of DROPOUT_PLACES."""
+        own = getattr(self, f"dropout_{place}")
+        return self.dropout if own is None else own
 
 
 def require_fit(model: ModelConfig, training: TrainConfig) -> None:
     """ValueError for training that a model does not go with."""
     require_compatible(model, training)
+    for name, value in (("schedule", "halving"), ("warmup", 0)):
+        found = getattr(training, name)
+        require(found == value or not training.compatible, f"`compatible`: rnnlm 0.4b has no `{name}` {found}")
     require(
         training.engine == "minibatch" or not model.is_stack,
         f"`engine` online: only for one layer of elman or jordan without an embedding, not for `cell` {model.cell}, "
@@ -223,6 +287,11 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
         training.engine == "online" or not training.compatible, "`compatible`: rnnlm 0.4b has no `engine` minibatch"
     )
     require(training.engine == "online" or training.bptt > 0, f"`bptt` {training.bptt}: a block has at least 1 word")
+    for name in ("dropout_input", "dropout_words"):
+        share = getattr(training, name)
+        require(model.embedding or not share, f"`{name}` {share}: only with an `embedding`")
+    share = training.dropout_between
+    require(model.layers > 1 or not share, f"`dropout_between` {share}: only with more than 1 of `layers`")
     if model.cell == "jordan":  # every setting with which units or weights are left out
         for name in (name for name in training.__dataclass_fields__ if "dropout" in name):
             value = getattr(training, name)

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from corpora.jobs.record import require
+from corpora.settings import settings_of
 from rnnlm.cells import CELLS
 from rnnlm.config import ModelConfig, TrainConfig, default_alpha
+from rnnlm.schedules import SCHEDULES
 
 # settings that only one engine reads
 ONLINE_ONLY = ("beta", "bptt_block", "compatible")
 BATCH_ONLY = (
-    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout",
+    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout", "dropout_input",
+    "dropout_between", "dropout_output", "dropout_words", "dropout_recurrent", "locked",
+)  # fmt: skip
+
+# settings that only some optimizers read
+OPTIMIZERS_ONLY = {"momentum": ("sgd",), "beta1": ("adam",), "beta2": ("adam", "rmsprop")}
+
+# settings without one default: what they are depends on others
+DEPENDENT = (
+    "embedding", "classes", "activation", "engine", "batch_size", "initialisation", "bptt", "alpha", "optimizer",
+    "gradient_cutoff", "clip_norm", "max_epochs",
 )  # fmt: skip
 
 # the rate of each optimizer; gradients are sums over time, means over the batch
@@ -23,6 +36,9 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
     ValueError where they do not go together.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
+    for name, declared in (settings_of(ModelConfig) | settings_of(TrainConfig)).items():
+        if declared.choices and name in chosen:  # there are defaults for the choices only
+            require(declared.allows(chosen[name]), f"`{name}` {chosen[name]}: {declared.in_words()}")
     if chosen.get("tied"):
         chosen.setdefault("embedding", chosen.get("compression") or chosen.get("hidden", ModelConfig.hidden))
     cell = chosen.get("cell", ModelConfig.cell)
@@ -38,8 +54,17 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
         chosen.setdefault("alpha", ALPHAS[chosen.setdefault("optimizer", "adam")])
     else:
         chosen.setdefault("alpha", default_alpha(chosen["activation"], chosen.get("hidden", ModelConfig.hidden)))
+    chosen.setdefault("max_epochs", SCHEDULES[chosen.get("schedule", TrainConfig.schedule)].max_epochs)
     model, training = (
         {name: value for name, value in chosen.items() if name in config.__dataclass_fields__}
         for config in (ModelConfig, TrainConfig)
     )
     return ModelConfig(**model), TrainConfig(**training)
+
+
+def unused(training: TrainConfig) -> dict[str, str]:
+    """The settings that nothing reads, each with the setting because of which that is so."""
+    found = {name: "optimizer" for name, users in OPTIMIZERS_ONLY.items() if training.optimizer not in users}
+    if not SCHEDULES[training.schedule].follows_validation:
+        found["min_improvement"] = "schedule"
+    return found | dict.fromkeys(ONLINE_ONLY if training.engine == "minibatch" else BATCH_ONLY, "engine")

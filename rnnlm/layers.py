@@ -220,29 +220,3 @@ def sum_rows(X, n_rows, first, accumulate, out):
     for r in range(n_rows):
         for i in range(n):
             store(y, i, load(y, i) + load(x, r * ld + first + i))
-
-
-@stage
-def _mixed(x):
-    """A hash of 32 bits, each of which depends on all: Wellons's lowbias32."""
-    x = np.uint32(x ^ (x >> np.uint32(16)))
-    x = np.uint32(x * np.uint32(0x7FEB352D))
-    x = np.uint32(x ^ (x >> np.uint32(15)))
-    x = np.uint32(x * np.uint32(0x846CA68B))
-    return np.uint32(x ^ (x >> np.uint32(16)))
-
-
-@kernel
-def drop(X, out, begin, end, n, key, n_alike, limit, factor):
-    """out[r, :n] = X[r, :n] times factor, or 0 for a share of elements drawn by hash: those below ``limit`` / 2^32.
-
-    Rows begin to end; ``n_alike`` rows in a row lose the same elements: 1, or the steps of a stream.  The same key,
-    a uint32, draws the same again.  ``out`` may be X.
-    """
-    ldx, ldo = X.shape[1], out.shape[1]
-    x, y = pointer(X), pointer(out)
-    for r in range(begin, end):
-        row = _mixed(np.uint32(np.uint32(r // n_alike) * np.uint32(0x9E3779B1) + np.uint32(key)))
-        for i in range(n):
-            drawn = _mixed(np.uint32(row + np.uint32(i)))
-            store(y, r * ldo + i, load(x, r * ldx + i) * factor if drawn >= limit else scalar(y, 0.0))

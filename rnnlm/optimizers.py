@@ -9,7 +9,7 @@ w weights, g gradient, r rate, t number of the step; m, v: the slots.  Every one
     adam     m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w += r' m / (sqrt(v) + e'),
              both corrected for their beginning   Kingma & Ba (2015)
 
-Of embeddings only the rows of words that occurred are changed: their slots stand still meanwhile.
+Only those rows of an embedding change whose words occurred; the slots of the others stand still.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Step(NamedTuple):
     factor: float  # of every gradient: what clipping leaves of it
     decay: float
     first: float  # mu, or b1
-    second: float  # b, or b2
+    first_new: float  # 1 - b1 as a number of its own: in float32, 1 - 0.999 would be off by 5e-5 of itself
+    second: float  # b, or b2; of adagrad 1
+    second_new: float  # 1 - b, or 1 - b2; of adagrad 1
     epsilon: float
 
     def in_reals(self, real: type) -> Step:
@@ -49,4 +51,5 @@ def step_of(config, rate: float, factor: float, t: int) -> Step:
         root = (1 - config.beta2**t) ** 0.5
         rate, epsilon = rate * root / (1 - config.beta1**t), epsilon * root
     first = config.momentum if config.optimizer == "sgd" else config.beta1
-    return Step(kind, rate, factor, decay, first, config.beta2, epsilon)
+    second, second_new = (1.0, 1.0) if config.optimizer == "adagrad" else (config.beta2, 1 - config.beta2)
+    return Step(kind, rate, factor, decay, first, 1 - config.beta1, second, second_new, epsilon)

@@ -31,11 +31,11 @@ from corpora.jobs.resumable import Claim, checkpoint_of
 from corpora.jobs.run import KERNELS, TIMES, TrainingRun
 from corpora.jobs.system import polite_interrupt, readable_size
 from corpora.settings import require_same
-from rnnlm.config import ModelConfig, TrainConfig, parameter_shapes
+from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts
-from rnnlm.engines import Engine, engine_of
 from rnnlm.initial import GlibcRandom, glibc_params, initial_params
 from rnnlm.io import load, native
+from rnnlm.memory import needed
 from rnnlm.model import RecurrentLM
 from rnnlm.trainer import Diverged, EpochReport, Progress, Trainer
 
@@ -62,7 +62,7 @@ class Saved(NamedTuple):
 
     path: str
     model: RecurrentLM
-    engine: Engine
+    state: dict[str, np.ndarray]  # of the trainer
     progress: Progress
 
     @property
@@ -87,6 +87,7 @@ class Run(TrainingRun):
     log: str | None = None
     checkpoint_minutes: float = 10.0
     snapshot_words: int = 0
+    threads: int = 2
     say: Callable[[str], None] = print
     show: Callable[[str], None] = print
 
@@ -132,14 +133,13 @@ class Run(TrainingRun):
     # ---- beginning and going on
 
     def _require_room(self) -> None:
-        config, n_words = self.model_config, len(self.texts.vocab)
-        item = np.dtype(config.dtype).itemsize
-        parameters = item * sum(int(np.prod(shape)) for shape in parameter_shapes(config, n_words).values())
-        # drawing them takes as much again, for a moment; but direct connections, which are zeros, take it once
-        more = 2 * parameters - item * config.direct + KERNELS
+        need = needed(self.model_config, self.train_config, len(self.texts.vocab))
         ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
-        figure = f"{readable_size(parameters)} of parameters, {readable_size(ids)} of ids"
-        self._require_memory(more, ids, figure, "lower `hidden`, `direct` or `max_vocab`")
+        figure, remedy = f"{readable_size(need.parameters)} of parameters", "lower `hidden`, `direct` or `max_vocab`"
+        if self.train_config.engine == "minibatch":
+            figure += f", {readable_size(need.learning)} to change them, {readable_size(need.block)} for a block"
+            remedy = "lower `hidden`, `batch_size`, `bptt` or `max_vocab`"
+        self._require_memory(need.peak + KERNELS, ids, f"{figure}, {readable_size(ids)} of ids", remedy)
 
     def _begin(self) -> Trainer:
         config, train = self.model_config, self.train_config
@@ -148,6 +148,11 @@ class Run(TrainingRun):
             raise CorpusError(
                 f"`classes` {config.classes}: more classes than the {n_words} words of the vocabulary; "
                 "lower it (1: softmax over all words)"
+            )
+        if train.batch_size > self.texts.train.size:
+            raise CorpusError(
+                f"`batch_size` {train.batch_size}: more than the {self.texts.train.size} words of the training text; "
+                "lower it"
             )
         if train.compatible:
             params = glibc_params(config, n_words, GlibcRandom(train.seed))
@@ -160,9 +165,9 @@ class Run(TrainingRun):
         self._has_best = False
         return self._trainer(model)
 
-    def _trainer(self, model: RecurrentLM, engine: Engine | None = None) -> Trainer:
+    def _trainer(self, model: RecurrentLM) -> Trainer:
         return Trainer(
-            model, self.train_config, self.texts.train, self.texts.valid, engine=engine,
+            model, self.train_config, self.texts.train, self.texts.valid, threads=self.threads,
             on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 
@@ -231,10 +236,8 @@ class Run(TrainingRun):
                 f"{path}: of a run on other texts, or with another vocabulary: "
                 "give the same texts and options to go on, or `force` to start over"
             )
-        engine = engine_of(model, self.train_config)
         try:
-            engine.restore(extra)
-            return Saved(path, model, engine, made_of(Progress, meta.get("progress")))
+            return Saved(path, model, extra, made_of(Progress, meta.get("progress")))
         except ValueError as error:
             raise _unusable(path, error) from error
 
@@ -246,10 +249,9 @@ class Run(TrainingRun):
         model.start_hidden = np.array(model.start_hidden)
         model.class_of_word = np.array(model.class_of_word)
         model.vocab = self.texts.vocab
-        trainer = self._trainer(model, saved.engine)
-        trainer.progress = saved.progress
+        trainer = self._trainer(model)
         try:
-            trainer.require_progress()
+            trainer.restore(saved.state, saved.progress)
         except ValueError as error:
             raise _unusable(saved.path, error) from error
         self._has_best = saved.has_best
@@ -341,7 +343,7 @@ class Run(TrainingRun):
         native.save(
             self._described(),
             path,
-            extra=self.trainer.engine.state(),
+            extra=self.trainer.state(),
             extra_meta={"fingerprint": self._fingerprint, "progress": progress},
             like=self.output,  # nobody may read more here than there
         )

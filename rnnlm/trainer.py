@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from corpora.jobs.run import Diverged
+from rnnlm.averages import Average
 from rnnlm.config import TrainConfig
-from rnnlm.engines import Engine, engine_of
+from rnnlm.engines import engine_of
 from rnnlm.model import LOG10_E, RecurrentLM, RnnState
+from rnnlm.schedules import SCHEDULES, factor
 
 _NO_PERPLEXITY = 1024  # bits per word whose perplexity is no number any more
 LOG2_E = math.log2(math.e)
@@ -21,7 +23,7 @@ LOG2_E = math.log2(math.e)
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training text.  Entropies in bits per word; alpha is the rate that the epoch used."""
+    """One pass over the training text.  Entropies in bits per word; alpha is the rate in the middle of the epoch."""
 
     epoch: int
     alpha: float
@@ -51,6 +53,8 @@ class Progress:
     scored: int = 0  # how many of them are in the vocabulary
     seconds: float = 0.0  # spent in this epoch before the last interruption
     finished: bool = False
+    averaged: int = 0  # epochs whose weights are in the mean
+    is_mean: bool = False  # the model holds the mean, and the ``Average`` the weights from which training goes on
 
 
 class Trainer:
@@ -61,7 +65,7 @@ class Trainer:
     default they are copied in memory.  ``on_chunk(trainer)`` is called every ``engine.steps`` words; what it raises
     passes through, with the model, ``engine`` and ``progress`` in a state that a checkpoint can save.
     So does what ``validating()``, a context in which the validation text is scored, raises.
-    ``engine``: by default the one that ``config`` asks for.
+    ``threads``: what the engine that ``config`` asks for may use.
     """
 
     def __init__(
@@ -75,15 +79,17 @@ class Trainer:
         keep: Callable[[], None] | None = None,
         recall: Callable[[], None] | None = None,
         validating: Callable[[], AbstractContextManager] = nullcontext,
-        engine: Engine | None = None,
+        threads: int = 2,
     ):
         self.validating = validating
         self.model, self.config, self.train, self.valid = model, config, train, valid
         self.on_chunk = on_chunk or (lambda trainer: None)
         self._copy = None
         self.keep, self.recall = keep or self._keep_copy, recall or self._recall_copy
-        self.engine = engine_of(model, config) if engine is None else engine
-        self.progress = Progress(alpha=config.alpha)
+        self.engine = engine_of(model, config, threads)
+        model.weights  # noqa: B018 - from here on the parameters are views of them
+        self.average = Average(model.params) if config.average else None
+        self.schedule, self.progress = SCHEDULES[config.schedule], Progress(alpha=config.alpha)
         self.started = time.perf_counter()
         self.began_at = 0  # position at which the clock was started
 
@@ -118,10 +124,28 @@ class Trainer:
         within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size
         known = 0 < p.alpha < math.inf and p.last_log10_prob <= 0 and p.best_log10_prob <= 0
         counted = math.isfinite(p.log_prob) and 0 <= p.scored <= self.train.size and 0 <= p.seconds < math.inf
-        if not (within and known and counted):
+        averaged = 0 <= p.averaged <= self.config.average and (p.averaged > 0 or not p.is_mean)
+        if not (within and known and counted and averaged):
             raise ValueError(f"progress is {asdict(p)}")
 
+    def state(self) -> dict[str, np.ndarray]:
+        """All that a checkpoint needs beside ``progress`` and the model."""
+        return self.engine.state() | ({} if self.average is None else self.average.state())
+
+    def restore(self, saved: Mapping[str, np.ndarray], progress: Progress) -> None:
+        """Go on where ``state`` and ``progress`` were taken.  ValueError where they are of another run, or damaged."""
+        self.engine.restore(saved)
+        if self.average is not None:
+            self.average.restore(saved)
+        self.progress = progress
+        self.require_progress()
+
     # ---- learning
+
+    def rate(self, begin: int, end: int) -> float:
+        """The learning rate for words begin to end of this epoch."""
+        size, progress = self.train.size, self.progress
+        return progress.alpha * factor(self.config, progress.epoch, min(begin, size), min(end, size), size)
 
     def take(self, position: int) -> tuple[np.ndarray, int]:
         """The words that are learnt next, as ``Engine.take``; after them ``on_chunk`` is called."""
@@ -129,15 +153,22 @@ class Trainer:
 
     def learn(self, ids: np.ndarray, position: int | None = None) -> None:
         """Learn from the next words, up to ``position``, and add their log probability to the epoch's."""
-        total = float(self.engine.learn(ids, self.progress.alpha).sum())
+        first = self.progress.position
+        total = float(self.engine.learn(ids, lambda begin, end: self.rate(first + begin, first + end)).sum())
         if not math.isfinite(total):
             raise Diverged(
                 f"training diverged in epoch {self.progress.epoch} near word {self.progress.position}: "
-                f"lower `alpha` ({self.config.alpha:g}) or `gradient_cutoff` ({self.config.gradient_cutoff:g})"
+                f"lower `alpha` ({self.config.alpha:g}) or {self._limit()}"
             )
         self.progress.log_prob += total
         self.progress.scored += int(np.count_nonzero(ids >= 0))
         self.progress.position = self.progress.position + ids.size if position is None else position
+
+    def _limit(self) -> str:
+        """The setting that keeps steps short, with its value."""
+        name = "clip_norm" if self.config.engine == "minibatch" else "gradient_cutoff"
+        value = getattr(self.config, name)
+        return f"`{name}` ({value:g})" if value else f"set `{name}` (0: off)"
 
     def warm_up(self) -> float:
         """Compile what training needs, or load it; the seconds that it took."""
@@ -155,10 +186,11 @@ class Trainer:
         return float(log_prob.sum()) * LOG10_E, int(np.count_nonzero(self.valid >= 0)), state
 
     def fit(self) -> Iterator[EpochReport]:
-        """Train until the validation text stops improving; a report after each epoch."""
+        """Train for ``max_epochs``, or until the validation text stops improving; a report after each epoch."""
         progress, config = self.progress, self.config
         while not progress.finished and progress.epoch < config.max_epochs:
             if progress.position == 0:
+                self._leave_mean()
                 self.engine.start_text()
                 progress.log_prob, progress.scored, progress.seconds = 0.0, 0, 0.0
             self.started, self.began_at = time.perf_counter(), progress.position
@@ -171,7 +203,8 @@ class Trainer:
     def _finish_epoch(self) -> EpochReport:
         progress, config = self.progress, self.config
         seconds = progress.seconds + time.perf_counter() - self.started
-        train_entropy, alpha, kept, valid_entropy = self.train_entropy, progress.alpha, True, None
+        train_entropy, alpha, kept, valid_entropy = self.train_entropy, self.rate(0, self.train.size), True, None
+        self._take_mean()
         if self.valid is not None:
             with self.validating():
                 log10_prob, n, state = self.validate()
@@ -188,7 +221,8 @@ class Trainer:
                 progress.best_log10_prob = log10_prob
                 if config.compatible:  # 0.4b tests from where validation ended, the end of the file included
                     self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.state_size].copy()
-            self._schedule(log10_prob)
+            if self.schedule.follows_validation:
+                self._halve(log10_prob)
         report = EpochReport(
             epoch=progress.epoch,
             alpha=alpha,
@@ -206,11 +240,36 @@ class Trainer:
         progress.position, progress.seconds = 0, 0.0  # what is kept can be gone on from
         if kept:
             self.keep()
-        else:
-            self.recall()
+        elif self.schedule.follows_validation or progress.epoch == config.max_epochs:
+            self.recall()  # other schedules go on from where they are, and end with the best
         return report
 
-    def _schedule(self, log10_prob: float) -> None:
+    def _take_mean(self) -> None:
+        """In the last epochs: the model, which is validated and kept, is the mean of the weights of these epochs.
+
+        It may be called again in the same epoch, after an interruption.
+        """
+        progress = self.progress
+        n = progress.epoch - (self.config.max_epochs - self.config.average) + 1  # epochs of the mean, this one included
+        if self.average is None or n < 1:
+            return
+        if progress.averaged < n:
+            self.average.add(self.model.params, progress.averaged)
+            progress.averaged += 1
+        if not progress.is_mean:
+            self._exchange()
+
+    def _leave_mean(self) -> None:
+        """The next epoch goes on from the weights."""
+        if self.progress.is_mean:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        self.average.exchange(self.model.params)
+        self.model.weights_have_changed()
+        self.progress.is_mean = not self.progress.is_mean
+
+    def _halve(self, log10_prob: float) -> None:
         """Mikolov et al. (2010), section 2: once an epoch gains too little, alpha is halved at each; then the end."""
         progress, config = self.progress, self.config
         if log10_prob * config.min_improvement < progress.last_log10_prob:

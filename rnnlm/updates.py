@@ -10,15 +10,15 @@ from corpora.compute.jit import kernel, stage
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
 from rnnlm.optimizers import OPTIMIZERS
 
-_SGD, _ADAGRAD, _RMSPROP, _ADAM = (OPTIMIZERS[name] for name in ("sgd", "adagrad", "rmsprop", "adam"))
+_SGD, _ADAM = OPTIMIZERS["sgd"], OPTIMIZERS["adam"]
 PIECE = 1 << 16  # elements whose squares are summed together, whatever the number of threads
 
 
 @stage
 def update(w, w0, g, g0, m, v, n, step):
     """w[w0 : +n] learns from g[g0 : +n], with the slots m and v at w0; ``step``: see ``optimizers.Step``, as reals."""
-    kind, rate, factor, decay, first, second, epsilon = step
-    keep, one = scalar(w, 1.0) - decay, scalar(w, 1.0)
+    kind, rate, factor, decay, first, first_new, second, second_new, epsilon = step
+    keep = scalar(w, 1.0) - decay
     if kind == _SGD:
         if first > 0:
             for i in range(n):
@@ -31,16 +31,15 @@ def update(w, w0, g, g0, m, v, n, step):
     elif kind == _ADAM:
         for i in range(n):
             d = factor * load(g, g0 + i)
-            mean = first * load(m, w0 + i) + (one - first) * d
-            square = second * load(v, w0 + i) + (one - second) * d * d
+            mean = first * load(m, w0 + i) + first_new * d
+            square = second * load(v, w0 + i) + second_new * d * d
             store(m, w0 + i, mean)
             store(v, w0 + i, square)
             store(w, w0 + i, keep * load(w, w0 + i) + rate * mean / (np.sqrt(square) + epsilon))
-    else:
-        old, new = (one, one) if kind == _ADAGRAD else (second, one - second)
+    else:  # adagrad, rmsprop
         for i in range(n):
             d = factor * load(g, g0 + i)
-            square = old * load(m, w0 + i) + new * d * d
+            square = second * load(m, w0 + i) + second_new * d * d
             store(m, w0 + i, square)
             store(w, w0 + i, keep * load(w, w0 + i) + rate * d / (np.sqrt(square) + epsilon))
 
@@ -62,7 +61,7 @@ def update_rows(weights, ids, gradient, m, v, begin, end, step):
 
 @kernel
 def sum_of_squares(x, begin, end):
-    """Of elements begin to end of a flat array, in float64."""
+    """The sum over elements begin to end of a flat array, in float64."""
     p, total = pointer(x), 0.0
     for i in range(begin, end):
         value = np.float64(load(p, i))
@@ -142,7 +141,7 @@ class Rows:
 
 
 def norm(gradients, workers) -> float:
-    """Of all elements together; the same bits on any number of threads."""
+    """The norm of all gradients as one vector; the same bits on any number of threads."""
     pieces = [piece for gradient in gradients for piece in gradient.norm_pieces()]
     sums = np.zeros(len(pieces))
 

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 NET = "rnnlm train train.txt --valid valid.txt -o OUT --force --max-iter 2 --hidden 20 --threads 1 "
+BATCHES = "--batch-size 5 --bptt 10 "
 VECTORS = "w2v train train.txt -o OUT --format native --force --iter 2 --size 20 --min-count 1 --alpha 0.1 --sample 0 "
 KINDS = {
     "net, classes": NET + "--class 5",
@@ -33,6 +34,9 @@ KINDS = {
     "net, everything": NET + "--class 5 --compression 10 --direct 0.001 --independent",
     "net, float64": NET + "--class 5 --dtype float64",
     "net, 0.4b": NET + "--class 5 --dtype float64 --compatible --direct 0.001",
+    "net, lstm": NET + BATCHES + "--cell lstm --embedding 10 --dropout 0.2 --locked --clip-norm 1",
+    "net, layers": NET + BATCHES + "--layers 2 --embedding 20 --tied --schedule cosine --average 1 --optimizer sgd "
+    "--momentum 0.9 --alpha 0.5 --dropout-recurrent 0.1 --dropout-words 0.1 --threads 2",
     "vectors, cbow": VECTORS + "--threads 1",
     "vectors, skip-gram": VECTORS + "--threads 1 --skipgram",
     "vectors, float64": VECTORS + "--threads 1 --skipgram --dtype float64",
@@ -51,7 +55,10 @@ SCORES = {
     "scores of n-grams": "rnnlm surprisal -m {n-grams} valid.txt",
     "scores of a mixture": "rnnlm ppl -m {classes} -m {n-grams} valid.txt --report word",
 }
-INTERRUPTED = ["net, classes", "net, everything", "net, float64", "vectors, cbow", "vectors, tree and drawn words"]
+INTERRUPTED = [
+    "net, classes", "net, everything", "net, float64", "net, lstm", "net, layers", "vectors, cbow",
+    "vectors, tree and drawn words",
+]  # fmt: skip
 
 
 def path_of(kind: str) -> str:
@@ -88,15 +95,17 @@ def score(kind: str) -> str:
 
 @contextmanager
 def interrupted_soon():
-    """Ctrl-C after the first part of the training is learnt."""
+    """Ctrl-C after the first part of the training is learnt; of blocks, parts are small, so that it is in an epoch."""
     import rnnlm.trainer
     import w2v.run
+    from rnnlm.engines import minibatch
 
-    learn, tick = rnnlm.trainer.Trainer.learn, w2v.run.Run._on_tick
+    learn, tick, most = rnnlm.trainer.Trainer.learn, w2v.run.Run._on_tick, minibatch._MOST_WORK
+    minibatch._MOST_WORK = 0
     parts = [0]
 
-    def learn_and_stop(self, ids):
-        learn(self, ids)
+    def learn_and_stop(self, ids, *position):
+        learn(self, ids, *position)
         if ids.size:
             parts[0] += 1
             if parts[0] == 2:
@@ -110,7 +119,7 @@ def interrupted_soon():
     try:
         yield
     finally:
-        rnnlm.trainer.Trainer.learn, w2v.run.Run._on_tick = learn, tick
+        rnnlm.trainer.Trainer.learn, w2v.run.Run._on_tick, minibatch._MOST_WORK = learn, tick, most
 
 
 def load_inner_kernels() -> None:

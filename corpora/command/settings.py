@@ -42,5 +42,5 @@ def _type(setting: Setting) -> click.ParamType:
     if setting.choices:
         return click.Choice(setting.choices)
     if setting.kind is float or setting.unit != 1:
-        return Number(setting.low, setting.high, min_open=setting.above)
+        return Number(setting.low, setting.high, min_open=setting.above, max_open=setting.below)
     return click.IntRange(setting.low, setting.high)

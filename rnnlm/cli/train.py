@@ -13,7 +13,7 @@ from corpora.command.settings import setting_option, settings_options, values_of
 from corpora.compute import ahead
 from corpora.settings import settings_of
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
-from rnnlm.defaults import BATCH_ONLY, ONLINE_ONLY, filled_in
+from rnnlm.defaults import filled_in, unused
 
 
 def unset_options(config: type, *names: str):
@@ -43,11 +43,15 @@ def unset_options(config: type, *names: str):
 @unset_options(TrainConfig, "bptt")
 @settings_options(TrainConfig, "bptt_block")
 @unset_options(TrainConfig, "alpha", "optimizer")
-@settings_options(TrainConfig, "momentum", "beta1", "beta2", "weight_decay", "dropout")
+@settings_options(TrainConfig, "momentum", "beta1", "beta2", "weight_decay")
+@settings_options(TrainConfig, "dropout", "dropout_input", "dropout_between", "dropout_output")
+@settings_options(TrainConfig, "dropout_words", "dropout_recurrent", "locked")
 @unset_options(TrainConfig, "gradient_cutoff", "clip_norm")
 @settings_options(TrainConfig, "beta")
+@settings_options(TrainConfig, "schedule", "warmup")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
-@settings_options(TrainConfig, "max_epochs")
+@unset_options(TrainConfig, "max_epochs")
+@settings_options(TrainConfig, "average")
 @options.seed_option
 @settings_options(ModelConfig, "dtype")
 @settings_options(TrainConfig, "compatible")
@@ -62,7 +66,7 @@ def unset_options(config: type, *names: str):
     "--snapshot", type=click.IntRange(min=1), metavar="WORDS",
     help="Print some generated text each time that WORDS more words were read.",
 )  # fmt: skip
-@options.threads_option_that(" that read the text; one learns")
+@options.threads_option_that(" that read the text, and that --engine minibatch learns with; --engine online has one")
 @options.tmp_option
 @click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and what another run left unfinished.")
 @click.pass_context
@@ -100,6 +104,7 @@ def train(context, **o) -> None:
 
 
 def _train(o: dict, model_config, train_config, claimed) -> None:
+    from corpora.compute.processors import available
     from corpora.jobs.progress import bar
     from corpora.text.inputs import expand, text_size
     from corpora.text.tokenizers import get_tokenizer
@@ -127,7 +132,8 @@ def _train(o: dict, model_config, train_config, claimed) -> None:
             note(f"{name}: {ids.size} words and sentence ends, {100 * texts.unknown_share(ids):.2f}% unknown")
         run = Run(
             o["output"], model_config, train_config, texts, tokenizer, force=o["force"], log=o["log"],
-            checkpoint_minutes=o["checkpoint"], snapshot_words=o["snapshot"] or 0, say=note, show=print_text,
+            checkpoint_minutes=o["checkpoint"], snapshot_words=o["snapshot"] or 0, threads=o["threads"] or available(),
+            say=note, show=print_text,
         )  # fmt: skip
         with closing(run.epochs()) as epochs:
             for report in epochs:
@@ -148,11 +154,11 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
             floats = {name: c_float(value) for name, value in vars(training).items() if isinstance(value, float)}
             training = replace(training, **floats)
         require_fit(model, training)
-    for name in ONLINE_ONLY if training.engine == "minibatch" else BATCH_ONLY:
+    known = settings_of(TrainConfig)
+    for name, because in unused(training).items():
         if options.is_given(context, name):
-            raise click.UsageError(
-                f"{settings_of(TrainConfig)[name].option}: --engine {training.engine} has no use for it", context
-            )
+            reason = f"{known[because].option} {getattr(training, because)} has no use for it"
+            raise click.UsageError(f"{known[name].option}: {reason}", context)
     return model, training
 
 

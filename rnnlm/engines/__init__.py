@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +22,15 @@ ENGINES = {
 }
 
 
+# a learning rate, or a function of (begin, end): that of these words of a call
+Rate = float | Callable[[int, int], float]
+
+
+def rate_of(alpha: Rate, begin: int, end: int) -> float:
+    """The rate for words begin to end of a call; of several streams together, whose words are side by side."""
+    return alpha(begin, end) if callable(alpha) else alpha
+
+
 class Engine(Protocol):
     """What a ``Trainer`` asks of whatever changes the weights of its model."""
 
@@ -33,7 +42,7 @@ class Engine(Protocol):
         after them; n at the end."""
         ...
 
-    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
+    def learn(self, ids: np.ndarray, alpha: Rate) -> np.ndarray:
         """Learn from the next words, ids int32, -1: outside the vocabulary; (n,) of one stream, (B, T) of several.
 
         Their natural log probabilities (as ids) float64, each before the word was learnt; 0 where -1.

@@ -18,7 +18,8 @@ class JordanMinibatch(Minibatch):
 
     def _make_layers(self, net, weights, n: int) -> None:
         self.n_words, self.net_weights = len(self.model.vocab), weights
-        self.own = JordanSteps.create(net, self.n_words, self.bptt, self.streams, self.config.gradient_cutoff)
+        limit = self.config.gradient_cutoff / self.streams  # as errors are
+        self.own = JordanSteps.create(net, self.n_words, self.bptt, self.streams, limit)
         self.packed_weights = JordanWeights.room(self.n_words, net.hidden, np.dtype(net.dtype))
         self.no_bias = np.zeros(net.hidden, net.dtype)
         self.delta_across, self.hidden_across = (aligned_zeros((net.hidden, n), net.dtype) for _ in range(2))

@@ -21,9 +21,10 @@ from corpora.compute.simd import aligned_zeros, padded
 from rnnlm.arrays import RnnState
 from rnnlm.cells import layer_of
 from rnnlm.config import MAX_DIRECT_ORDER, ModelConfig, TrainConfig
+from rnnlm.dropout import Dropout
+from rnnlm.engines import Rate, rate_of
 from rnnlm.layers import (
     Errors,
-    drop,
     gather_rows,
     layer_shape,
     pack_recurrent,
@@ -51,6 +52,7 @@ class Minibatch:
         work = 3 * n * (sum(a.size for name, a in model.params.items() if name not in "UED") + self._output_work())
         self.workers = Workers(threads if work > _FEW else 1, net.dtype)
         self.steps = self.bptt * max(1, int(_MOST_WORK / max(1, work)))
+        self.dropout = Dropout(net, config)
         self._make_layers(net, weights, n)
         self.gradients = self._gradients(n)
         n_slots, tiny = slots(config), np.zeros(1, net.dtype)
@@ -77,7 +79,8 @@ class Minibatch:
         self.layer = layer_of(net)
         cell, gates = self.model.cell, self.layer.gates(net) * net.hidden
         self.layers = [steps_for(self.layer, net, T, B, cell.reset) for _ in range(net.layers)]
-        limit = np.full(1, self.config.gradient_cutoff, dtype)
+        # errors are divided by B: what is clipped of a stream does not depend on how many there are beside it
+        limit = np.full(1, self.config.gradient_cutoff / B, dtype)
         self.errors = [
             Errors(aligned_zeros((n, width), dtype), aligned_zeros((self.layer.states, B, width), dtype), limit)
             for _ in range(net.layers)
@@ -85,13 +88,16 @@ class Minibatch:
         arrays = weights.arrays if net.is_stack else weights._asdict()
         self.arrays = arrays
         self.packed = [self._pack(at) for at in range(net.layers)]
+        self.thinned = [np.zeros_like(arrays[name_in(at, "W")]) for at in range(net.layers) if self.dropout.recurrent]
         self.no_bias = np.zeros(gates, dtype)
         self.no_input = np.zeros(max(1, net.embedding), dtype)
         self.embedded = aligned_zeros((n, max(1, net.embedding)), dtype)
         self.embedded_errors = aligned_zeros((n, max(1, net.embedding)), dtype)
-        drops = self.config.dropout > 0
         # inputs of layers 2, 3, ... and of the output layer: the hidden units below, or what dropout leaves of them
-        self.above = [aligned_zeros((n, width), dtype) if drops else steps.hidden for steps in self.layers]
+        self.above = [
+            aligned_zeros((n, width), dtype) if self.dropout.drops(at + 1) else steps.hidden
+            for at, steps in enumerate(self.layers)
+        ]
         self.operands = [self.layer.operands(net, steps) for steps in self.layers]
         self.operands_across = [[aligned_zeros((net.hidden, n), dtype) for _ in some] for some in self.operands]
         sizes = [net.embedding, *[net.hidden] * (net.layers - 1)]
@@ -99,8 +105,16 @@ class Minibatch:
 
     def _pack(self, at: int, into=None):
         W = self.arrays[name_in(at, "W")]
+        if self.dropout.recurrent and into is not None:
+            W = self._thin(at, W, self.thinned[at])
         extras = [self.arrays[name_in(at, name)] for name in self.layer.extras(self.model.config)]
         return pack_recurrent(self.layer, self.model.config, W, into, extras[0] if extras else None)
+
+    def _thin(self, at: int, W: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """``out``, what dropout leaves of recurrent weights W, or of their gradient."""
+        columns = self.layers[at].gates.shape[1]
+        self.dropout.weights(at, int(self.counters[0]), W, out, columns, self.workers)
+        return out
 
     def _gradients(self, n: int) -> dict[str, Dense | Rows]:
         """By parameter, room for a block of n rows."""
@@ -132,7 +146,7 @@ class Minibatch:
         ids = np.where(at < n, train[np.minimum(at, n - 1)], np.int32(-1)).astype(np.int32)
         return ids, n if last == length else last * B
 
-    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
+    def learn(self, ids: np.ndarray, alpha: Rate) -> np.ndarray:
         """Learn from the next words of every stream, ids (B, steps) int32, or (n,) of one; see ``Engine``.
 
         Without words, the kernels are compiled, or loaded.
@@ -143,7 +157,8 @@ class Minibatch:
         log_prob = np.zeros(streams.shape)
         for t in range(0, streams.shape[1], self.bptt):
             part = streams[:, t : t + self.bptt]
-            log_prob[:, t : t + self.bptt] = self.learn_block(part, alpha)
+            begin = t * len(part)
+            log_prob[:, t : t + self.bptt] = self.learn_block(part, rate_of(alpha, begin, begin + part.size))
         return log_prob if ids.ndim == 2 else log_prob[0]
 
     def _warm_up(self) -> None:
@@ -216,6 +231,7 @@ class Minibatch:
         self.last[:] = words[:, -1]
         for steps in self.layers:
             steps.is_reset[:n] = inputs == 0 if net.independent else 0
+        inputs = self.dropout.inputs(int(self.counters[0]), inputs)
         shape, log_prob = layer_shape(self.layer, net, T), np.zeros(n)
         for at, packed in enumerate(self.packed):
             self._pack(at, packed)
@@ -237,12 +253,9 @@ class Minibatch:
         self.histories = np.ascontiguousarray(windows[:, -1])
         return np.ascontiguousarray(windows[:, :T, : net.direct_order]).reshape(B * T, -1)
 
-    def _drop(self, site: int, X, out, rows, n: int) -> None:
+    def _drop(self, site: int, X, out, rows, n: int, shape) -> None:
         """Leave out some of X[rows, :n]; the same ones each time within a block."""
-        share = self.config.dropout
-        if share > 0:
-            key = np.uint32(_hashed(self.config.seed, int(self.counters[0]), site))
-            drop(X, out, rows[0], rows[1], n, key, 1, np.uint32(share * 2**32), self.real(1 / (1 - share)))
+        self.dropout.units(site, int(self.counters[0]), X, out, rows, n, shape.n_steps)
 
     def _forward(self, shape, inputs, begin: int, end: int, scratch) -> None:
         net, H = self.model.config, self.model.config.hidden
@@ -255,13 +268,13 @@ class Minibatch:
             else:
                 if at == 0:
                     gather_rows(self.arrays["E"], inputs, self.no_input, below, *rows)
-                    self._drop(0, below, below, rows, n_below)
+                    self._drop(0, below, below, rows, n_below, shape)
                 spread_row(bias, steps.gates, *rows)
                 columns = (0, steps.gates.shape[1])
                 U = self.arrays[name_in(at, "U")]
                 multiply(steps.gates, below, U, n_below, 0, 1, rows, columns, 0, scratch.room)
             self.layer.forward(packed._replace(tile=scratch.tile), steps, shape, begin, end)
-            self._drop(at + 1, steps.hidden, self.above[at], rows, H)
+            self._drop(at + 1, steps.hidden, self.above[at], rows, H, shape)
             below, n_below = self.above[at], H
 
     def _backward(self, shape, begin: int, end: int, scratch) -> None:
@@ -269,7 +282,7 @@ class Minibatch:
         rows = begin * shape.n_steps, end * shape.n_steps
         for at in reversed(range(net.layers)):
             steps, errors = self.layers[at], self.errors[at]
-            self._drop(at + 1, errors.hidden, errors.hidden, rows, H)
+            self._drop(at + 1, errors.hidden, errors.hidden, rows, H, shape)
             self.layer.backward(self.packed[at]._replace(tile=scratch.tile), steps, errors, shape, begin, end)
             for (A, *_), across in zip(self.operands[at], self.operands_across[at], strict=True):
                 transpose(A, rows, H, across)
@@ -281,7 +294,7 @@ class Minibatch:
                 X = self.embedded if at == 0 else self.above[at - 1]
                 transpose(X, rows, below, self.inputs_across[at])
                 if at == 0:
-                    self._drop(0, into, into, rows, below)
+                    self._drop(0, into, into, rows, below, shape)
 
     def _sum_gradients(self, shape, inputs, n: int) -> None:
         net, H = self.model.config, self.model.config.hidden
@@ -307,6 +320,8 @@ class Minibatch:
                     multiply(dW.values, across, D, n, 0, 0, (0, H), columns, shift, scratch.room)
 
                 self.workers.share(recurrent, last - first, unit)
+            if self.dropout.recurrent:
+                self._thin(at, dW.values, dW.values)
             if self.layer.extra_gradients:
                 own = [self.gradients[name_in(at, name)].values for name in self.layer.extras(net)]
                 self.layer.extra_gradients(steps, shape, n, own)
@@ -331,17 +346,6 @@ class Minibatch:
             m, v = [*self.slots[name], self._no_slot, self._no_slot][:2]
             gradient.update(self.workers, m, v, step)
         self.model.weights_have_changed()
-
-
-def _hashed(*numbers: int) -> int:
-    """32 bits that depend on all of these (splitmix64)."""
-    x = 0
-    for number in numbers:
-        x = (x ^ number) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
-        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-        x = (x ^ x >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-        x ^= x >> 31
-    return x >> 32
 
 
 ENGINE = Minibatch

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnlm.arrays import LAST_WORD, RnnState, Shape, restore, unpadded
 from rnnlm.config import MAX_DIRECT_ORDER
+from rnnlm.engines import Rate, rate_of
 
 CHUNK = 10_000  # words of one call, at most; part of the result, as segments of updates end there
 _PARTS = (1, 10, 100, 1000)  # of a chunk
@@ -42,11 +43,11 @@ class Online:
         last = min(train.size, (position // self.steps + 1) * self.steps)
         return train[position:last], last
 
-    def learn(self, ids: np.ndarray, alpha: float) -> np.ndarray:
-        model, log_prob = self.model, np.empty(ids.size)
+    def learn(self, ids: np.ndarray, alpha: Rate) -> np.ndarray:
+        model, log_prob, rate = self.model, np.empty(ids.size), rate_of(alpha, 0, ids.size)
         self.kernel(
             model.weights, self.arrays, self.scratch, self.shape, np.ascontiguousarray(ids, np.int32),
-            model.class_of_word, model.class_start, self.real(alpha), self.beta, self.cutoff, log_prob,
+            model.class_of_word, model.class_start, self.real(rate), self.beta, self.cutoff, log_prob,
         )  # fmt: skip
         return log_prob
 

@@ -133,13 +133,18 @@ def distributions(weights, shape, hidden_states, histories, class_start, probabi
         softmax_rows(probabilities, bias, n, entropy_bits[first : first + n])
 
 
+def rows_at_once(n_rows: int, n_words: int) -> int:
+    """Rows whose scores of all words are held together while learning."""
+    return min(n_rows, max(1, _MOST_SCORES // n_words))
+
+
 class FullLearner:
     """Learns O and o from blocks of rows: every word's score of every row is computed, some rows at a time."""
 
     def __init__(self, model, config, n_rows: int, workers):
         O, self.bias = model.output_weights
         self.O, self.n_below, self.workers = O, model.config.hidden, workers
-        self.rows = min(n_rows, max(1, _MOST_SCORES // O.shape[0]))
+        self.rows = rows_at_once(n_rows, O.shape[0])
         self.scores = aligned_zeros((self.rows, O.shape[0]), O.dtype)
         self.below = aligned_zeros((self.n_below, self.rows), O.dtype)  # transposed
         self.gradients = {"E" if model.config.tied else "O": Dense(O), "o": Dense(self.bias)}

@@ -70,6 +70,10 @@ BAD_INPUT = [
         "train train.txt --vocab foreign.vocab -o m --class 1",
         "foreign.vocab: none of its words is in the training text",
     ),
+    (
+        "train one.txt --valid valid.txt -o m --cell lstm",
+        "--batch-size 20: more than the 3 words of the training text; lower it",
+    ),
     ("train train.txt --class 31 -o m", "--class 31: more classes than the 30 words of the vocabulary; lower it"),
     # what is written
     ("train train.txt -o small.rnnlm", "small.rnnlm: already exists; --force replaces it"),
@@ -144,6 +148,56 @@ WRONG_USAGE = [
     ("train train.txt -o m --vocab v --min-count 2", "--vocab cannot be used with --min-count"),
     ("train train.txt -o m --compatible --init he", "--init cannot be used with --compatible"),
     ("train train.txt -o m --checkpoint 0", "'--checkpoint'"),
+    # layers, batches, optimizers, schedules, dropout
+    ("train train.txt -o m --layers 0", "'--layers': 0 is not in the range x>=1"),
+    ("train train.txt -o m --batch-size 0", "'--batch-size': 0 is not in the range x>=1"),
+    (
+        "train train.txt -o m --batch-size 4 --engine online",
+        "--batch-size 4: --engine online learns from one word after",
+    ),
+    ("train train.txt -o m --cell lstm --engine online", "--engine online: only for one layer of elman or jordan"),
+    ("train train.txt -o m --cell lstm --bptt 0", "--bptt 0: a block has at least 1 word"),
+    ("train train.txt -o m --cell lstm --compatible", "--compatible: rnnlm 0.4b has no --cell lstm"),
+    ("train train.txt -o m --cell lstm --beta 1e-6", "--beta: --engine minibatch has no use for it"),
+    ("train train.txt -o m --cell lstm --bptt-block 5", "--bptt-block: --engine minibatch has no use for it"),
+    (
+        "train train.txt -o m --cell lstm --tied --embedding 7",
+        "--tied: the embedding has 7 units, the layer below the output 100: make --embedding the same",
+    ),
+    (
+        "train train.txt -o m --cell lstm --tied --class 9",
+        "--tied: only with a softmax over all words (--class 1), not 9",
+    ),
+    (
+        "train train.txt -o m --optimizer adamw",
+        "'--optimizer': 'adamw' is not one of 'sgd', 'adagrad', 'rmsprop', 'adam'",
+    ),
+    ("train train.txt -o m --optimizer adam", "--optimizer: --engine online has no use for it"),
+    ("train train.txt -o m --cell lstm --momentum 0.9", "--momentum: --optimizer adam has no use for it"),
+    ("train train.txt -o m --cell lstm --optimizer sgd --beta1 0", "--beta1: --optimizer sgd has no use for it"),
+    ("train train.txt -o m --cell lstm --beta1 1", "'--beta1': 1.0 is not in the range 0<=x<1"),
+    ("train train.txt -o m --cell lstm --beta2 1", "'--beta2': 1.0 is not in the range 0<=x<1"),
+    ("train train.txt -o m --cell lstm --clip-norm -1", "'--clip-norm'"),
+    ("train train.txt -o m --schedule stairs", "'--schedule': 'stairs' is not one of 'halving', 'constant'"),
+    ("train train.txt -o m --schedule linear --min-improvement 2", "--min-improvement: --schedule linear has no use"),
+    ("train train.txt -o m --schedule onecycle --warmup 0.1", "--warmup 0.1: --schedule onecycle has its own"),
+    ("train train.txt -o m --warmup -1", "'--warmup'"),
+    ("train train.txt -o m --schedule cosine --compatible", "--compatible: rnnlm 0.4b has no --schedule cosine"),
+    (
+        "train train.txt -o m --average 2",
+        "--average 2: --schedule halving does not know its last epochs; choose another",
+    ),
+    ("train train.txt -o m --schedule linear --average 21", "--average 21: more than --max-iter 20"),
+    ("train train.txt -o m --cell lstm --dropout 1", "'--dropout': 1.0 is not in the range 0<=x<1"),
+    ("train train.txt -o m --cell lstm --dropout-recurrent 1", "'--dropout-recurrent'"),
+    ("train train.txt -o m --dropout 0.5", "--dropout: --engine online has no use for it"),
+    ("train train.txt -o m --cell lstm --locked", "--locked: there is no --dropout"),
+    ("train train.txt -o m --cell lstm --dropout-input 0.1", "--dropout-input 0.1: only with an --embedding"),
+    ("train train.txt -o m --cell lstm --dropout-words 0.1", "--dropout-words 0.1: only with an --embedding"),
+    (
+        "train train.txt -o m --cell lstm --dropout-between 0.1",
+        "--dropout-between 0.1: only with more than 1 of --layers",
+    ),
     ("train train.txt -o m --snapshot 0", "'--snapshot'"),
     ("train train.txt -o m --tmp nowhere", "'--tmp': Directory 'nowhere' does not exist"),
     ("train train.txt -o m --tokenizer words", "'--tokenizer': 'words' is not one of"),
@@ -291,8 +345,8 @@ def test_divergence_says_what_to_lower(folder, contents, refused, rnnlm):
 def test_divergence_keeps_the_best_epoch(folder, rnnlm, done, monkeypatch, where):
     learn = Trainer.learn
 
-    def learn_and_spoil(self, ids):
-        learn(self, ids)
+    def learn_and_spoil(self, *arguments):
+        learn(self, *arguments)
         if self.progress.epoch == 1:
             # in O it is found by the scores, in the input row of a word that no text has by looking at it
             self.model.params[where][0 if where == "O" else self.model.vocab.index("zebra")] = np.nan

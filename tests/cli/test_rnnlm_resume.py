@@ -81,8 +81,8 @@ def when_learning(at, action):
     """While the at-th chunk (from 0) of the process is learnt, ``action()`` is called."""
     learn, calls = Trainer.learn, count(-1)  # -1: the call that compiles
 
-    def learn_and_act(self, ids):
-        learn(self, ids)
+    def learn_and_act(self, *arguments):
+        learn(self, *arguments)
         if next(calls) == at:
             action()
 

@@ -14,6 +14,7 @@ from corpora.errors import CorpusError
 from corpora.settings import check, require_same, setting, settings_of, spelled
 from rnnlm.cli import rnnlm
 from rnnlm.config import ModelConfig, TrainConfig
+from rnnlm.defaults import DEPENDENT
 from rnnlm.legacy.options import BY_NAME
 from rnnlm.ngram.config import NgramConfig, Options
 from w2v.cli import w2v
@@ -30,6 +31,7 @@ class Oven:
     kind: str = setting("gas", "Of the oven.", choices=("gas", "electric"))
     grams: int = setting(0, "Of dough, in kilograms; 0: none.", low=0, allowed="0 (none) or a weight", unit=1000)
     salt: float | None = setting(None, low=0, form="g", old="-nacl")
+    steam: float = setting(0.0, "Share of the air.", low=0, high=1, below=True)
     label: str = "mine"
 
     def __post_init__(self):
@@ -46,6 +48,7 @@ class Oven:
         ({"kind": "wood"}, "`kind` wood: one of gas, electric"),
         ({"grams": -1}, "`grams` -1: 0 (none) or a weight"),
         ({"salt": -2.0}, "`salt` -2: 0 or above"),
+        ({"steam": 1.0}, "`steam` 1.0: 0 or above, below 1"),
         ({"degrees": -1, "salt": math.inf}, "`salt`: not a finite number"),
     ],
 )
@@ -61,12 +64,12 @@ def test_the_bounds_themselves_are_in_the_range(values):
 
 
 def test_a_field_that_is_no_setting_is_left_alone():
-    assert list(settings_of(Oven)) == ["degrees", "minutes", "layers", "top_heat", "kind", "grams", "salt"]
+    assert list(settings_of(Oven)) == ["degrees", "minutes", "layers", "top_heat", "kind", "grams", "salt", "steam"]
 
 
 def oven_command():
     @click.command()
-    @settings_options(Oven, "degrees", "minutes", "top_heat", "kind", "grams")
+    @settings_options(Oven, "degrees", "minutes", "top_heat", "kind", "grams", "steam")
     @setting_option(Oven, "layers", type=click.IntRange(2, 5), default=2)
     def oven(**values):
         click.echo(sorted(values.items()))
@@ -78,7 +81,7 @@ def test_the_help_of_the_options():
     shown = " ".join(CliRunner().invoke(oven_command(), ["--help"]).output.split())
     assert "--degrees C How hot; --top-heat is beside it. [default: 180; 0<=x<=300] --time " in shown
     assert " How long. [default: 12.5; x>0] --top-heat From above too. --kind [gas|electric] Of the oven." in shown
-    assert " Of dough, in kilograms; 0: none. [x>=0] --layers " in shown
+    assert " Of dough, in kilograms; 0: none. [x>=0] --steam FLOAT RANGE Share of the air. [0<=x<1] --layers " in shown
     assert " Baking trays. [default: 2; 2<=x<=5] --help" in shown
 
 
@@ -86,7 +89,7 @@ def test_the_values_of_the_options_have_the_names_of_the_settings():
     shown = CliRunner().invoke(oven_command(), "--time=3 --kind=electric --top-heat --grams=1.5").output
     assert shown == (
         "[('degrees', 180), ('grams', 1.5), ('kind', 'electric'), ('layers', 2), ('minutes', 3.0), "
-        "('top_heat', True)]\n"
+        "('steam', 0.0), ('top_heat', True)]\n"
     )
     assert values_of(Oven, {"degrees": 20, "label": "x", "output": "y"}) == {"degrees": 20}
 
@@ -137,7 +140,7 @@ def test_a_checkpoint_of_another_setting_is_refused_with_both_values():
 CONFIGURATIONS = [(rnnlm.commands["train"], ModelConfig), (rnnlm.commands["train"], TrainConfig)]
 CONFIGURATIONS += [(w2v.commands["train"], VectorConfig), (w2v.commands["phrases"], PhraseConfig)]
 CONFIGURATIONS += [(rnnlm.commands["ngram"], NgramConfig), (rnnlm.commands["ngram"], Options)]
-OF_OTHERS = {"classes", "alpha", "passes"}  # whose default depends on other options
+OF_OTHERS = {*DEPENDENT, "passes"}  # whose default depends on other options
 
 
 @pytest.mark.parametrize(("command", "config"), CONFIGURATIONS)

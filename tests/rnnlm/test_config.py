@@ -43,7 +43,7 @@ def test_a_model_that_cannot_be_is_refused_with_the_option_and_the_remedy(settin
         ({"gradient_cutoff": math.nan}, "`gradient_cutoff`: not a finite number"),
         ({"min_improvement": math.inf}, "`min_improvement`: not a finite number"),
         ({"max_epochs": 0}, "`max_epochs` 0"),
-        ({"initialisation": "zeros"}, "`initialisation` zeros: one of mikolov, normal, xavier, he"),
+        ({"initialisation": "zeros"}, "`initialisation` zeros: one of mikolov, uniform, normal, xavier, he"),
         ({"scale": 0}, "`scale` 0"),
         ({"seed": -1}, "`seed` -1"),
     ],
