@@ -77,6 +77,25 @@ def recognises(prefix: bytes, format: str | None = None) -> bool:
 
 def read_header(source: Source, format: str, version: int) -> Header:
     """The header of an open file of ``format``; FormatError for any other file, and for one that is cut short."""
+    path, (metadata, entries, start) = source.path, _entries(source)
+    if metadata.get("format") != format:
+        raise FormatError(path, None, f"a safetensors file, but not one of this program's ({format})")
+    found = metadata.get("format_version")
+    if found != str(version):
+        raise FormatError(
+            path, None, f"{format} version {shown(str(found))}; this program reads version {version}: update it"
+        )
+    return Header(metadata, _places(source, entries, start))
+
+
+def read_any_header(source: Source) -> Header:
+    """The header of an open safetensors file, whatever program wrote it."""
+    metadata, entries, start = _entries(source)
+    return Header(metadata, _places(source, entries, start))
+
+
+def _entries(source: Source) -> tuple[dict, dict, int]:
+    """The metadata, the entries of the tensors, and the byte with which the first tensor begins."""
     path = source.path
     length = struct.unpack("<Q", source.prefix[:8])[0]
     start = 8 + length
@@ -89,17 +108,10 @@ def read_header(source: Source, format: str, version: int) -> Header:
     try:
         entries = json.loads(bytes(data[8:start]))
         metadata = entries.pop("__metadata__", {})
-        is_ours = metadata.get("format") == format
+        metadata.get("format")  # it is a dictionary
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
         raise FormatError(path, None, "its header is not the JSON of a safetensors file") from error
-    if not is_ours:
-        raise FormatError(path, None, f"a safetensors file, but not one of this program's ({format})")
-    found = metadata.get("format_version")
-    if found != str(version):
-        raise FormatError(
-            path, None, f"{format} version {shown(str(found))}; this program reads version {version}: update it"
-        )
-    return Header(metadata, _places(source, entries, start))
+    return metadata, entries, start
 
 
 def _places(source: Source, entries: dict, start: int) -> dict[str, tuple[np.dtype, tuple[int, ...], int]]:

@@ -16,7 +16,7 @@ from corpora.text.inputs import open_text, text_lines
 from corpora.text.vocab_order import MAX_TYPES, select
 from corpora.text.words import EOS, UNK, WordList
 
-__all__ = ["EOS", "FORMS", "MAX_TOTAL", "UNK", "Vocab", "WordList", "require_counts"]
+__all__ = ["EOS", "FORMS", "MAX_TOTAL", "UNK", "Vocab", "WordList", "read_list", "require_counts"]
 
 FORMS = ("word2vec", "srilm")
 MAX_TOTAL = 1 << 62  # of the counts: tables and trees are made of sums of them
@@ -185,28 +185,34 @@ class Vocab:
 
         FormatError with the line's number for a word given twice, a bad count, and anything else in a line.
         """
-        words: dict[bytes, int] = {}
-        width = None
-        with open_text(path) as file:
-            for number, line in enumerate(text_lines(path, file), 1):
-                fields = line.rstrip(b"\r\n").replace(b"\t", b" ").split(b" ")
-                fields = [field for field in fields if field]
-                if not fields:
-                    continue
-                width = width or len(fields)
-                if len(fields) != width or width > 2:
-                    wanted = '"word count"' if width == 2 else "one word"
-                    raise FormatError(path, number, f"expected {wanted} a line, found {len(fields)} fields")
-                if fields[0] in words:
-                    raise FormatError(path, number, f"the word {_shown(fields[0])} is there twice")
-                words[fields[0]] = _count(path, number, fields[1]) if width == 2 else 0
-        if not words:
-            raise FormatError(path, None, "no words")
+        words = read_list(path)
         eos_count = words.pop(EOS, 0)
         try:
             return cls([EOS, *words], [eos_count, *words.values()])
         except ValueError as error:
             raise FormatError(path, None, str(error)) from error
+
+
+def read_list(path: str) -> dict[bytes, int]:
+    """The words of a list with their counts (0 if it has none), in its order; errors as those of ``Vocab.read``."""
+    words: dict[bytes, int] = {}
+    width = None
+    with open_text(path) as file:
+        for number, line in enumerate(text_lines(path, file), 1):
+            fields = line.rstrip(b"\r\n").replace(b"\t", b" ").split(b" ")
+            fields = [field for field in fields if field]
+            if not fields:
+                continue
+            width = width or len(fields)
+            if len(fields) != width or width > 2:
+                wanted = '"word count"' if width == 2 else "one word"
+                raise FormatError(path, number, f"expected {wanted} a line, found {len(fields)} fields")
+            if fields[0] in words:
+                raise FormatError(path, number, f"the word {_shown(fields[0])} is there twice")
+            words[fields[0]] = _count(path, number, fields[1]) if width == 2 else 0
+    if not words:
+        raise FormatError(path, None, "no words")
+    return words
 
 
 def _count(path: str, number: int, field: bytes) -> int:

@@ -8,7 +8,7 @@ import click
 
 from corpora.command import options
 from corpora.command.options import note, print_text
-from rnnlm.formats import ARPA_ENDINGS, FORMAT_NAMES
+from rnnlm.formats import ENDINGS, FORMAT_NAMES, KEEPING_TOKENIZERS, TORCH_ACTIVATIONS
 
 _FORMATS = list(dict.fromkeys(FORMAT_NAMES.values()))
 
@@ -34,29 +34,38 @@ def info(model, as_json) -> None:
 @click.option("-o", "--output", required=True, metavar="FILE", help="The file to write.")
 @click.option(
     "--to", "form", type=click.Choice(_FORMATS),
-    help="The format to write: arpa for n-gram models, those of 0.4b for recurrent ones, native for both.  "
-    "[default: arpa if FILE ends in .arpa or .arpa.gz]",
+    help="The format to write: arpa for n-gram models; 0.4b's, torch (a state dictionary as safetensors) and onnx "
+    "for recurrent ones; native for both.  [default: arpa if FILE ends in .arpa or .arpa.gz, onnx if in .onnx]",
+)  # fmt: skip
+@click.option(
+    "--vocab", "vocab_file", metavar="FILE",
+    help="The words of a model of PyTorch or ONNX, one per line in the order of its ids, </s> or <eos> among them.",
+)  # fmt: skip
+@click.option(
+    "--activation", type=click.Choice(TORCH_ACTIVATIONS),
+    help="The function of the units of PyTorch's RNN, which its files do not say.",
 )  # fmt: skip
 @options.force_option
-def convert(model, output, form, force) -> None:
+def convert(model, output, form, vocab_file, activation, force) -> None:
     """Write a model in another format.  The text form of 0.4b keeps four decimals only.
 
     \b
     Example:
       rnnlm convert elman.rnnlm -o elman.txt --to 0.4b-text
+      rnnlm convert lstm.rnnlm -o lstm.safetensors --to torch
       rnnlm convert kn3.lm -o kn3.arpa.gz
     """
     from corpora.evaluation.language_model import tokenizers_of
     from corpora.files.output import check_output
-    from rnnlm.io import load, save
+    from rnnlm.io import Missing, load, save
 
-    form = form or ("arpa" if output.endswith(ARPA_ENDINGS) else None)
+    form = form or next((form for ending, form in ENDINGS.items() if output.endswith(ending)), None)
     if form is None:
         raise click.UsageError(f"the format of {output} is to be said: --to {', '.join(_FORMATS)}")
     check_output(output, force)
-    lm = load(model, as_stored=True)
+    lm = load(model, as_stored=True, missing=Missing(vocab_file, activation))
     spec = tokenizers_of([lm])[0]
-    if form != "native" and spec != "whitespace":
+    if form not in KEEPING_TOKENIZERS and spec != "whitespace":
         tokenizer = spec.replace("+", " --")
         note(f"Warning: {output} will not know its tokenizer: give --tokenizer {tokenizer} wherever it is used")
     save(lm, output, next(name for name, shown in FORMAT_NAMES.items() if shown == form))

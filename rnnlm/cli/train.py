@@ -80,6 +80,7 @@ def train(context, **o) -> None:
     Example:
       corpora grammar elman1990 -n 2000 > sentences.txt
       rnnlm train sentences.txt -o elman.rnnlm --hidden 20 --class 1 --max-iter 3
+      rnnlm train sentences.txt -o lstm.rnnlm --cell lstm --hidden 20 --embedding 10 --max-iter 3
     """
     plain = o["cell"] == "elman" and o["layers"] == 1 and not (o["embedding"] or o["tied"] or o["engine"])
     if o["dtype"] == "float32" and not o["compatible"] and plain and o["batch_size"] in (None, 1):

@@ -11,11 +11,12 @@ from corpora.errors import CorpusError, FormatError
 from corpora.files.checks import shown
 from corpora.files.source import Source
 from rnnlm.formats import FORMAT_NAMES
-from rnnlm.io import arpa, arpa_writer, mikolov, mix, native, ngram, probabilities
+from rnnlm.io import arpa, arpa_writer, mikolov, mix, native, ngram, onnx_graph, onnx_reader, probabilities, torch_state
+from rnnlm.io.exchange import Missing
 from rnnlm.io.native import load_checkpoint
 from rnnlm.model import RecurrentLM
 
-__all__ = ["FORMATS", "Format", "load", "load_checkpoint", "peek", "save", "sniff"]
+__all__ = ["FORMATS", "Format", "Missing", "load", "load_checkpoint", "peek", "save", "sniff"]
 
 
 class Format(NamedTuple):
@@ -24,6 +25,7 @@ class Format(NamedTuple):
     ``recognises(prefix)``: whether a file of these first bytes (decompressed) is of this kind.
     ``read(source, dtype)``: its model.  ``peek(source)``: what its head says.  ``write(lm, path)``.
     ``holds``: the kind of model that can be written; "" where ``write`` says it itself.
+    ``is_foreign``: ``read`` also takes a ``Missing``, for what the file may not say.
     """
 
     recognises: Callable
@@ -31,18 +33,26 @@ class Format(NamedTuple):
     peek: Callable
     write: Callable
     holds: str = ""
+    is_foreign: bool = False
 
 
 RECURRENT, NGRAM = "a recurrent model", "an n-gram model"
 
 FORMATS: dict[str, Format] = {
     "ngram": Format(ngram.recognises, ngram.read, ngram.peek, ngram.save, NGRAM),
+    "torch": Format(
+        torch_state.recognises, torch_state.read, torch_state.peek, torch_state.write, RECURRENT, is_foreign=True
+    ),
+    # after it: any other safetensors file is refused there
     "native": Format(native.recognises, native.read, native.peek, native.save, RECURRENT),
     "mikolov-text": Format(
         mikolov.recognises_text, mikolov.read, mikolov.peek, partial(mikolov.write, binary=False), RECURRENT
     ),
     "mikolov-binary": Format(
         mikolov.recognises_binary, mikolov.read, mikolov.peek, partial(mikolov.write, binary=True), RECURRENT
+    ),
+    "onnx": Format(
+        onnx_graph.recognises, onnx_reader.read, onnx_reader.peek, onnx_graph.write, RECURRENT, is_foreign=True
     ),
     "arpa": Format(arpa.recognises, arpa.read, arpa.peek, arpa_writer.write, NGRAM),
     "mixture": Format(mix.recognises, lambda source, dtype: mix.read(source, dtype, load), mix.peek, mix.write),
@@ -55,11 +65,12 @@ _OTHERS = {
     b"mmap lm http://kheafield.com/code": "a binary file of KenLM, which cannot be read; give the ARPA file it is from",
     b"blmt": "a binary file of IRSTLM; compile-lm --text=yes makes an ARPA file of it",
     b"iARPA": "a file of IRSTLM with its own extensions; compile-lm --text=yes makes an ARPA file of it",
-    b"PK\x03\x04": "a zip archive (PyTorch and NumPy's .npz are that inside), not a model of this program",
+    b"PK\x03\x04": "a zip archive (NumPy's .npz is one, and what torch.save writes: save the state dictionary with "
+    "safetensors.torch.save_file instead), not a model of this program",
 }
 
 
-def load(path: str | os.PathLike, *, dtype: str | None = None, as_stored: bool = False):
+def load(path: str | os.PathLike, *, dtype: str | None = None, as_stored: bool = False, missing: Missing | None = None):
     """The model in a file, plain or compressed.
 
     ``dtype``: "float32" or "float64" for parameters of that type; None: as the file has them, and
@@ -71,6 +82,11 @@ def load(path: str | os.PathLike, *, dtype: str | None = None, as_stored: bool =
         name = _format_of(source)
         if as_stored and name.startswith("mikolov"):
             dtype = "float32"
+        given = [setting for setting, value in (missing or Missing())._asdict().items() if value is not None]
+        if FORMATS[name].is_foreign:
+            return FORMATS[name].read(source, dtype, missing or Missing())
+        if given:
+            raise CorpusError(f"{source.path}: says that itself: `{given[0]}` is for files of PyTorch and ONNX")
         return FORMATS[name].read(source, dtype)
 
 

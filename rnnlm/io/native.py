@@ -106,7 +106,7 @@ def peek(source: Source) -> dict:
         "n_parameters": sum(
             math.prod(shape) for name, shape in shapes.items() if name not in _FIXED and not name.startswith(_EXTRA)
         ),
-        "training": _training(path, header),
+        "training": training_of(path, header),
         "history": header.json(path, "history", list, HISTORY),
     }
 
@@ -120,7 +120,7 @@ def _config(path: str, header: Header) -> ModelConfig:
     return config
 
 
-def _training(path: str, header: Header) -> dict:
+def training_of(path: str, header: Header) -> dict:
     training = header.json(path, "training", dict, TRAINING)
     try:
         require_types(training.get("config") or {}, TRAIN_CONFIG)
@@ -158,7 +158,7 @@ def _model(source: Source, header: Header, dtype: str | None = None) -> Recurren
         params=params,
         class_of_word=class_of_word,
         start_hidden=start_hidden,
-        training=_training(path, header),
+        training=training_of(path, header),
         history=header.json(path, "history", list, HISTORY),
     )
     return lm if dtype in (None, config.dtype) else converted(lm, dtype)

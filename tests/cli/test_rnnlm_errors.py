@@ -214,7 +214,8 @@ WRONG_USAGE = [
     ("generate -m small.rnnlm --temperature nan", "'--temperature'"),
     ("generate -m small.rnnlm --words 0", "'--words'"),
     ("convert small.rnnlm -o m", "the format of m is to be said: --to native, arpa, 0.4b-text, 0.4b-binary"),
-    ("convert small.rnnlm -o m --to onnx", "'--to'"),
+    ("convert small.rnnlm -o m --to keras", "'--to'"),
+    ("convert small.rnnlm -o m --to native --activation logistic", "'--activation'"),
 ]
 
 

@@ -47,6 +47,8 @@ def _make_files() -> None:
         "rnnlm train text.txt --valid test.txt -o plain.rnnlm --hidden 5 --class 3 --max-iter 1",
         "rnnlm convert plain.rnnlm -o model.0.4b.txt --to 0.4b-text",
         "rnnlm convert plain.rnnlm -o model.0.4b.bin --to 0.4b-binary",
+        "rnnlm train text.txt --valid test.txt -o lstm.rnnlm --cell lstm --hidden 5 --embedding 4 --max-iter 1",
+        "rnnlm convert lstm.rnnlm -o lstm.safetensors --to torch",
         "rnnlm ngram text.txt -o kn3.lm",
         "rnnlm convert kn3.lm -o kn3.arpa",
         "rnnlm ngram count text.txt -o counts.txt",
@@ -158,6 +160,10 @@ RECURRENT = """
     rnnlm convert NAME -o out.txt --to 0.4b-text --force
     rnnlm convert NAME -o out.rnnlm --to native --force
 """
+FOREIGN = """
+    rnnlm convert NAME -o out.rnnlm --to native --force
+    rnnlm convert NAME -o out.safetensors --to torch --force
+"""
 TOOLKIT = """
     rnnlm -rnnlm NAME -test test.txt
     rnnlm -rnnlm NAME -gen 5
@@ -235,6 +241,8 @@ def _recurrent(files) -> list[Sample]:
         Sample("rnnlm checkpoint", run, "model.rnnlm.checkpoint", "tensors", [*told, *resume]),
         Sample("best of a checkpoint", run, "model.rnnlm", "tensors", resume),
     ]
+    again = _commands(MODEL + FOREIGN, "lstm.safetensors")
+    found.append(Sample("PyTorch", _some(files, "lstm.safetensors"), "lstm.safetensors", "tensors", again))
     for name, form in (("model.0.4b.txt", "text"), ("model.0.4b.bin", "binary")):
         commands = _commands(MODEL + RECURRENT + TOOLKIT, name)
         found.append(Sample(f"0.4b {form}", _some(files, name, "nbest.txt"), name, "text", commands))
