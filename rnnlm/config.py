@@ -80,7 +80,9 @@ class ModelConfig(Record):
     reset: str = setting("after", "gru: the reset gate acts after or before the recurrent product.", choices=RESETS)
     forget_gate: bool = setting(True, "lstm: cells can forget.")
     peephole: bool = setting(False, "lstm: gates see the cells.")
-    activation: str = setting("logistic", "Function of the hidden units.  [default: logistic; of stacks tanh]", choices=ACTIVATIONS)
+    activation: str = setting(
+        "logistic", "Function of the hidden units.  [default: logistic; of stacks tanh]", choices=ACTIVATIONS
+    )
     classes: int = setting(
         100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan and stacks: 1]",
         low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",
