@@ -15,6 +15,7 @@ ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "uniform", "normal", "xavier", "he")
 RESETS = ("after", "before")
 TRAINING_ENGINES = ("online", "minibatch")
+OUTPUT_LAYERS = ("softmax", "hierarchical")
 DTYPES = ("float32", "float64")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
 LARGEST_WEIGHT = 1e6  # in a mixture: a larger exponent leaves nothing but the most probable word
@@ -79,6 +80,11 @@ class ModelConfig(Record):
     forget_gate: bool = setting(True, "lstm: cells can forget.")
     peephole: bool = setting(False, "lstm: gates see the cells.")
     activation: str = setting("logistic", "Function of the hidden units.  [default: logistic; of stacks tanh]", choices=ACTIVATIONS)
+    output_layer: str = setting(
+        "softmax", "From hidden units to words: softmax: over all words, or over classes and the words of one; "
+        "hierarchical: decisions in a Huffman tree (without classes, `compression`, `direct`, `tied`).",
+        choices=OUTPUT_LAYERS,
+    )  # fmt: skip
     classes: int = setting(
         100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan and stacks: 1]",
         low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",
@@ -110,6 +116,11 @@ class ModelConfig(Record):
             value = getattr(self, name)
             has = name in CELLS[self.cell].has
             require(has or value == neutral, f"`{name}`: `cell` {self.cell} has no such choice")
+        if self.output_layer == "hierarchical":
+            require("output_layer" not in lacks, f"`output_layer` hierarchical: `cell` {self.cell} reads a softmax")
+            require(self.classes == 1, f"`classes` {self.classes}: `output_layer` hierarchical has only 1")
+            for name in ("compression", "direct", "tied"):
+                require(not getattr(self, name), f"`{name}`: `output_layer` hierarchical has none")
         if self.tied:
             require(self.classes == 1, f"`tied`: only with a softmax over all words (`classes` 1), not {self.classes}")
             below = self.compression or self.hidden
@@ -122,7 +133,8 @@ class ModelConfig(Record):
     @property
     def is_stack(self) -> bool:
         """Whether it is another network than those of one layer that learn word by word."""
-        return CELLS[self.cell].module == "" or self.layers > 1 or self.embedding > 0
+        is_other_cell, is_other_output = CELLS[self.cell].module == "", self.output_layer != "softmax"
+        return is_other_cell or self.layers > 1 or self.embedding > 0 or is_other_output
 
 
 def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:

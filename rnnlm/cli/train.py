@@ -34,6 +34,7 @@ def unset_options(config: type, *names: str):
 @settings_options(ModelConfig, "tied", "reset")
 @setting_option(ModelConfig, "forget_gate", option="--forget-gate/--no-forget-gate", default=True)
 @settings_options(ModelConfig, "peephole")
+@settings_options(ModelConfig, "output_layer")
 @setting_option(ModelConfig, "classes", default=None, show_default=False)  # of the cell
 @settings_options(ModelConfig, "old_classes", "compression", "direct", "direct_order")
 @settings_options(ModelConfig, "independent")
@@ -78,6 +79,7 @@ def train(context, **o) -> None:
       rnnlm train sentences.txt -o elman.rnnlm --hidden 20 --class 1 --max-iter 3
     """
     plain = o["cell"] == "elman" and o["layers"] == 1 and not (o["embedding"] or o["tied"] or o["engine"])
+    plain = plain and o["output_layer"] == "softmax"
     if o["dtype"] == "float32" and not o["compatible"] and plain and o["batch_size"] in (None, 1):
         ahead.expect("corpora/text", "rnnlm/train")
     options.refuse_together(context, "vocab_file", "min_count")

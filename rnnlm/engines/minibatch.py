@@ -47,7 +47,9 @@ class Minibatch:
         self.streams, self.bptt = config.batch_size, config.bptt
         self.real = np.dtype(model.config.dtype).type
         net, weights, n = model.config, model.weights, self.streams * self.bptt
-        work = 3 * n * (sum(a.size for name, a in model.params.items() if name not in "UED") + self._output_work())
+        recurrent = {name: a.size for name, a in model.params.items() if name not in "UE"}
+        own = model.output.parameters(net, len(model.vocab))
+        work = 3 * n * (sum(size for name, size in recurrent.items() if name not in own) + model.output.work(model))
         self.workers = Workers(threads if work > _FEW else 1, net.dtype)
         self.steps = self.bptt * max(1, int(_MOST_WORK / max(1, work)))
         self._make_layers(net, weights, n)
@@ -67,10 +69,6 @@ class Minibatch:
     @classmethod
     def of(cls, model, config: TrainConfig, threads: int = 2) -> Minibatch:
         return cls(model, config, threads)
-
-    def _output_work(self) -> int:
-        """Multiplications of a word in the output layer, beyond those that parameters show."""
-        return 0
 
     def _make_layers(self, net: ModelConfig, weights, n: int) -> None:
         T, B, width, dtype = self.bptt, self.streams, padded(net.hidden), net.dtype

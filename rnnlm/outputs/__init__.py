@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from rnnlm.updates import Dense, Rows
 
-OUTPUTS = {"softmax": "rnnlm.outputs.softmax", "full": "rnnlm.outputs.full"}
+OUTPUTS = {
+    "softmax": "rnnlm.outputs.softmax",
+    "full": "rnnlm.outputs.full",
+    "hierarchical": "rnnlm.outputs.hierarchical",
+}
 
 
 class Output(NamedTuple):
@@ -26,6 +30,7 @@ class Output(NamedTuple):
     distributions: Callable
     # (model, config: TrainConfig, n_rows, workers) -> Learner, for ``engines.minibatch``
     learner: Callable
+    work: Callable  # (model) -> multiplications for the scores that a word is learnt from
 
 
 class Learner(Protocol):
@@ -44,9 +49,10 @@ class Learner(Protocol):
 
 def is_full(config) -> bool:
     """Whether a ``ModelConfig`` has the plain softmax over all words, of a stack."""
-    return config.is_stack and config.classes == 1 and not config.compression and not config.direct
+    is_softmax = config.output_layer == "softmax" and not config.compression and not config.direct
+    return config.is_stack and is_softmax and config.classes == 1
 
 
 def output_of(config) -> Output:
-    """The output layer of a ``ModelConfig``: a softmax over all words, or over classes and over the words of one."""
-    return import_module(OUTPUTS["full" if is_full(config) else "softmax"]).OUTPUT
+    """The output layer of a ``ModelConfig``: a softmax over all words, over classes and the words of one, or a tree."""
+    return import_module(OUTPUTS["full" if is_full(config) else config.output_layer]).OUTPUT

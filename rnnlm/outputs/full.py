@@ -166,4 +166,9 @@ class FullLearner:
             self.workers.share(change, V, panel_width(O.dtype))
 
 
-OUTPUT = Output(parameters, log_probs, distributions, FullLearner)
+def work(model) -> int:
+    """Multiplications for the scores of all words."""
+    return model.output_weights[0].size
+
+
+OUTPUT = Output(parameters, log_probs, distributions, FullLearner, work)
