@@ -9,13 +9,14 @@ from corpora.jobs.record import Record, require
 from corpora.settings import check, setting
 from rnnlm.cells import CELLS, Parameter, cell_of
 from rnnlm.optimizers import OPTIMIZERS
-from rnnlm.outputs import output_of
+from rnnlm.outputs import is_full, output_of
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "uniform", "normal", "xavier", "he")
 RESETS = ("after", "before")
 TRAINING_ENGINES = ("online", "minibatch")
 OUTPUT_LAYERS = ("softmax", "hierarchical")
+LOSSES = ("full", "sampled", "nce")
 DTYPES = ("float32", "float64")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
 LARGEST_WEIGHT = 1e6  # in a mixture: a larger exponent leaves nothing but the most probable word
@@ -209,6 +210,25 @@ class TrainConfig(Record):
         0.0, "Share of units that are left out: of embeddings, between layers, and below the output.",
         low=0, high=0.99, metavar="X",
     )  # fmt: skip
+    loss: str = setting(
+        "full", "minibatch, with a softmax over all words: what it learns from.  full: all words; sampled: the next word "
+        "and `samples` drawn ones, by importance sampling; nce: the same, by noise-contrastive estimation.  "
+        "Perplexities of validation texts are those of all words.",
+        choices=LOSSES,
+    )  # fmt: skip
+    samples: int = setting(
+        512, "sampled, nce: words that are drawn for each block.", low=1, allowed="at least 1 word", metavar="K"
+    )
+    noise_power: float = setting(
+        1.0, "sampled, nce: words are drawn in proportion to this power of their counts; 0: all alike.", low=0, metavar="X"
+    )
+    log_z: float = setting(
+        9.0, "nce: natural logarithm of the sum that scores are taken to have.", metavar="X"
+    )
+    full_epochs: int = setting(
+        0, "sampled, nce: epochs with the full softmax at the end.", low=0, allowed="0 (none) or a number of epochs",
+        metavar="N",
+    )  # fmt: skip
     seed: int = setting(1, low=0, old="-rand-seed")
     compatible: bool = setting(
         False, "As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
@@ -217,6 +237,14 @@ class TrainConfig(Record):
 
     def __post_init__(self):
         check(self)
+        require(
+            self.full_epochs == 0 or self.loss != "full",
+            f"`full_epochs` {self.full_epochs}: only with `loss` sampled or nce",
+        )
+        require(
+            self.full_epochs < self.max_epochs or self.full_epochs == 0,
+            f"`full_epochs` {self.full_epochs}: fewer than `max_epochs` {self.max_epochs}",
+        )
 
 
 def require_fit(model: ModelConfig, training: TrainConfig) -> None:
@@ -237,6 +265,14 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
     require(training.engine == "online" or training.bptt > 0, f"`bptt` {training.bptt}: a block has at least 1 word")
     require(
         training.engine == "online" or CELLS[model.cell].layer, f"`engine` minibatch: not for `cell` {model.cell} yet"
+    )
+
+
+    require(training.engine == "minibatch" or training.loss == "full", f"`loss` {training.loss}: only of `engine` minibatch")
+    require(
+        training.loss == "full" or is_full(model),
+        f"`loss` {training.loss}: only for a softmax over all words with biases (`classes` 1, no `compression`, no "
+        "`direct`; of elman with one layer, an `embedding`)",
     )
 
 

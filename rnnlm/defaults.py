@@ -10,7 +10,8 @@ from rnnlm.config import ModelConfig, TrainConfig, default_alpha
 # settings that only one engine reads
 ONLINE_ONLY = ("beta", "bptt_block", "compatible")
 BATCH_ONLY = (
-    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout",
+    "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout", "loss", "samples", "noise_power",
+    "log_z", "full_epochs",
 )  # fmt: skip
 
 # the rate of each optimizer; gradients are sums over time, means over the batch

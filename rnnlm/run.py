@@ -149,6 +149,8 @@ class Run(TrainingRun):
                 f"`classes` {config.classes}: more classes than the {n_words} words of the vocabulary; "
                 "lower it (1: softmax over all words)"
             )
+        if config.output_layer == "hierarchical" and n_words < 2:
+            raise CorpusError(f"`output_layer` hierarchical: a tree of {n_words} word; it needs two")
         if train.compatible:
             params = glibc_params(config, n_words, GlibcRandom(train.seed))
         else:
@@ -246,7 +248,9 @@ class Run(TrainingRun):
         model.start_hidden = np.array(model.start_hidden)
         model.class_of_word = np.array(model.class_of_word)
         model.vocab = self.texts.vocab
-        trainer = self._trainer(model, saved.engine)
+        engine = engine_of(model, self.train_config)  # on the copies
+        engine.restore(saved.engine.state())
+        trainer = self._trainer(model, engine)
         trainer.progress = saved.progress
         try:
             trainer.require_progress()

@@ -46,6 +46,7 @@ def unset_options(config: type, *names: str):
 @unset_options(TrainConfig, "alpha", "optimizer")
 @settings_options(TrainConfig, "momentum", "beta1", "beta2", "weight_decay", "dropout")
 @unset_options(TrainConfig, "gradient_cutoff", "clip_norm")
+@settings_options(TrainConfig, "loss", "samples", "noise_power", "log_z", "full_epochs")
 @settings_options(TrainConfig, "beta")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
 @settings_options(TrainConfig, "max_epochs")
@@ -158,8 +159,9 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
 
 
 def _epoch_line(report) -> str:
+    about = "" if report.loss == "full" else "about "  # an estimate: words were drawn
     return (
-        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  train {report.train_entropy:.4f} bits  "
+        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  train {about}{report.train_entropy:.4f} bits  "
         f"valid {report.valid_entropy:.4f} bits  perplexity {report.valid_perplexity:8.2f}  "
         f"{report.words_per_second / 1000:6.1f}k words/s  {report.seconds:.1f} s{'' if report.kept else '  (not kept)'}"
     )

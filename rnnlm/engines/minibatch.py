@@ -33,7 +33,7 @@ from rnnlm.layers import (
 from rnnlm.optimizers import slots, step_of
 from rnnlm.stack import name_in
 from rnnlm.threads import Workers
-from rnnlm.updates import Dense, Rows, add_rows, norm
+from rnnlm.updates import Dense, Rows, norm
 
 _MOST_WORK = 2e10  # multiplications of one call: a second or less
 _FEW = 3e7  # multiplications of a block that one thread does as fast as two
@@ -184,6 +184,11 @@ class Minibatch:
         if self.counters[0] < 0 or (words < -1).any() or (words >= n_words).any():
             raise ValueError(f"counters are {self.counters.tolist()}, words {words.tolist()[:5]}")
 
+    def use_all_words(self, whether: bool) -> None:
+        """Whether the output layer learns from all words, where its loss (``sampled``) draws some."""
+        self.output.use_all(whether)
+        self.gradients.update(self.output.gradients)
+
     # ---- a block
 
     def learn_block(self, targets: np.ndarray, alpha: float) -> np.ndarray:
@@ -205,6 +210,7 @@ class Minibatch:
         for at, packed in enumerate(self.packed):
             self._pack(at, packed)
         self.workers.share(lambda begin, end, scratch: self._forward(shape, inputs, begin, end, scratch), B)
+        self.output.block = int(self.counters[0])
         self.output.learn(
             self.above[-1][:n], words.ravel(), histories, self.errors[-1].hidden[:n], log_prob, self.real(1 / B)
         )
@@ -300,8 +306,7 @@ class Minibatch:
         else:
             self.embedding_rows.merge(self.workers, inputs, self.embedded_errors[:n])
             if net.tied:
-                rows = self.embedding_rows
-                add_rows(self.gradients["E"].values, rows.ids, rows.values, 0, rows.ids.size)
+                self.gradients["E"].add(self.workers, self.embedding_rows)
 
     def step(self, alpha: float) -> None:
         """Change the weights by the gradients."""

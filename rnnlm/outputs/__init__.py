@@ -37,6 +37,7 @@ class Learner(Protocol):
     """An output layer that learns from blocks of up to n rows."""
 
     gradients: dict[str, Dense | Rows]  # by parameter, of the last block
+    block: int  # number of the next one: what is drawn at random depends on it
 
     def learn(self, hidden, targets, histories, errors, log_prob, scale) -> None:
         """Fill gradients, errors (n, width) and log_prob (n,) float64 (natural; 0 where the target is -1).

@@ -171,4 +171,12 @@ def work(model) -> int:
     return model.output_weights[0].size
 
 
-OUTPUT = Output(parameters, log_probs, distributions, FullLearner, work)
+def learner(model, config, n_rows: int, workers):
+    if config.loss == "full":
+        return FullLearner(model, config, n_rows, workers)
+    from rnnlm.outputs.sampled import SampledLearner
+
+    return SampledLearner(model, config, n_rows, workers)
+
+
+OUTPUT = Output(parameters, log_probs, distributions, learner, work)
