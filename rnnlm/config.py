@@ -211,8 +211,8 @@ class TrainConfig(Record):
         low=0, high=0.99, metavar="X",
     )  # fmt: skip
     loss: str = setting(
-        "full", "minibatch, with a softmax over all words: what it learns from.  full: all words; sampled: the next word "
-        "and `samples` drawn ones, by importance sampling; nce: the same, by noise-contrastive estimation.  "
+        "full", "minibatch, with a softmax over all words: what it learns from.  full: all words; sampled: the next "
+        "word and `samples` drawn ones, by importance sampling; nce: the same, by noise-contrastive estimation.  "
         "Perplexities of validation texts are those of all words.",
         choices=LOSSES,
     )  # fmt: skip
@@ -220,11 +220,10 @@ class TrainConfig(Record):
         512, "sampled, nce: words that are drawn for each block.", low=1, allowed="at least 1 word", metavar="K"
     )
     noise_power: float = setting(
-        1.0, "sampled, nce: words are drawn in proportion to this power of their counts; 0: all alike.", low=0, metavar="X"
-    )
-    log_z: float = setting(
-        9.0, "nce: natural logarithm of the sum that scores are taken to have.", metavar="X"
-    )
+        1.0, "sampled, nce: words are drawn in proportion to this power of their counts; 0: all alike.", low=0,
+        metavar="X",
+    )  # fmt: skip
+    log_z: float = setting(9.0, "nce: natural logarithm of the sum that scores are taken to have.", metavar="X")
     full_epochs: int = setting(
         0, "sampled, nce: epochs with the full softmax at the end.", low=0, allowed="0 (none) or a number of epochs",
         metavar="N",
@@ -266,9 +265,9 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
     require(
         training.engine == "online" or CELLS[model.cell].layer, f"`engine` minibatch: not for `cell` {model.cell} yet"
     )
-
-
-    require(training.engine == "minibatch" or training.loss == "full", f"`loss` {training.loss}: only of `engine` minibatch")
+    require(
+        training.engine == "minibatch" or training.loss == "full", f"`loss` {training.loss}: only of `engine` minibatch"
+    )
     require(
         training.loss == "full" or is_full(model),
         f"`loss` {training.loss}: only for a softmax over all words with biases (`classes` 1, no `compression`, no "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from corpora.compute.matmul import multiply, room_for_products
-from corpora.compute.simd import aligned_zeros, padded
+from corpora.compute.simd import aligned_zeros
 from rnnlm.arrays import Weights
 from rnnlm.cells import Cell, Parameter, layer_of
 from rnnlm.layers import Recurrent, Steps, gather_rows, layer_shape, pack_recurrent, spread_row, steps_for

@@ -131,7 +131,9 @@ def largest(typing_context, a, i, n):
         while lanes > 1:  # the upper half against the lower
             lanes //= 2
             halves = [
-                builder.shuffle_vector(best, best, ir.Constant(ir.VectorType(llvm.I32, lanes), list(range(k, k + lanes))))
+                builder.shuffle_vector(
+                    best, best, ir.Constant(ir.VectorType(llvm.I32, lanes), list(range(k, k + lanes)))
+                )
                 for k in (0, lanes)
             ]
             best = builder.select(builder.fcmp_ordered(">", *halves), *halves)

@@ -25,7 +25,8 @@ class Registered(NamedTuple):
 CELLS = {
     "elman": Registered("rnnlm.cells.elman", "rnnlm.cells.elman_layer"),
     "jordan": Registered(
-        "rnnlm.cells.jordan", "",
+        "rnnlm.cells.jordan",
+        "",
         lacks=("classes", "compression", "direct", "compatible", "layers", "embedding", "output_layer"),
     ),
     "lstm": Registered("", "rnnlm.cells.lstm", lacks=("compatible",), has=("forget_gate", "peephole")),

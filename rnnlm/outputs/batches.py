@@ -106,16 +106,18 @@ def softmax_errors(S, at, n, target, scale):
 
 
 @kernel
-def compress_rows(K, hidden, below, errors, n_hidden, n_below, begin, end, room):
+def compress_rows(K, hidden, below, n_hidden, n_below, begin, end, room):
     """below[r] = logistic(K hidden[r]), r from begin to end."""
-    multiply(below, hidden, K, n_hidden, np.int64(1), np.int64(0), (begin, end), (np.int64(0), n_below), np.int64(0), room)
+    multiply(
+        below, hidden, K, n_hidden, np.int64(1), np.int64(0), (begin, end), (np.int64(0), n_below), np.int64(0), room
+    )
     for r in range(begin, end):
         activate(pointer(below), r * below.shape[1], n_below, LOGISTIC)
 
 
 @kernel
 def decompress_rows(K, hidden, below, below_errors, errors, across, n_hidden, n_below, begin, end, room):
-    """The errors of what K makes, in the place of those of ``below``, and those of hidden; both transposed for K."""
+    """``below_errors`` become those of what K makes; errors of hidden; hidden transposed."""
     width = below.shape[1]
     for r in range(begin, end):
         scale_by_derivative(pointer(below_errors), r * width, pointer(below), r * width, n_below, LOGISTIC)
@@ -187,7 +189,7 @@ def sort_by_class(targets, class_of_word, class_start, n_known, ids, classes):
 
 @stage
 def score_class(O, D, block, rows, classes, shape, class_start, k, scale, starts, lengths):
-    """The k-th class: its scores of all its rows, their log probabilities, and errors in their place."""
+    """The k-th class: its scores of all its rows, their log probabilities, and errors instead of them."""
     c, a, b = classes.number[k], classes.starts[k], classes.starts[k + 1]
     base = class_start[c]
     n, width, stride, S = class_start[c + 1] - base, rows.X.shape[1], rows.S.shape[1], pointer(rows.S)
@@ -210,7 +212,7 @@ def send_class_back(O, block, rows, classes, class_start, k, dO):
     """The k-th class: the gradients of its words, and what its errors add to those of the layer below."""
     c, a, b = classes.number[k], classes.starts[k], classes.starts[k + 1]
     n, width, stride, S = class_start[c + 1] - class_start[c], rows.X.shape[1], rows.S.shape[1], pointer(rows.S)
-    zero, one, first = np.int64(0), np.int64(1), classes.first[k] * width
+    one, first = np.int64(1), classes.first[k] * width
     G, E, X, out = pointer(dO), pointer(rows.E), pointer(rows.X), pointer(block.E)
     if classes.is_new[k]:
         for i in range(first, first + n * width):
@@ -225,7 +227,6 @@ def send_class_back(O, block, rows, classes, class_start, k, dO):
         at = classes.order[i] * width
         for j in range(width):
             store(out, at + j, load(out, at + j) + load(E, i * width + j))
-
 
 
 @kernel
@@ -298,7 +299,9 @@ class _WholeSoftmax:
     def __init__(self, M, D, n: int, number: int, n_rows: int, shape, workers):
         self.n, self.number, self.shape, self.workers = n, number, shape, workers
         dtype = M.dtype
-        self.group = Group(M, D, aligned_zeros((n_rows, whole(n)), dtype), aligned_zeros((shape.n_below, n_rows), dtype))
+        self.group = Group(
+            M, D, aligned_zeros((n_rows, whole(n)), dtype), aligned_zeros((shape.n_below, n_rows), dtype)
+        )
         self.gradient = Dense(M)
 
     def learn(self, block: Block, targets: np.ndarray, scale, adds: int) -> None:
@@ -447,7 +450,7 @@ class SoftmaxLearner:
         shape, K, below, errors = self.shape, self.weights.K, self.below, self.below_errors
 
         def work(begin, end, scratch):
-            compress_rows(K, hidden, below, errors, shape.n_hidden, shape.n_below, begin, end, scratch.room)
+            compress_rows(K, hidden, below, shape.n_hidden, shape.n_below, begin, end, scratch.room)
 
         self.workers.share(work, len(hidden))
         return below[: len(hidden)], errors[: len(hidden)]

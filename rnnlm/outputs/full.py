@@ -172,11 +172,14 @@ def work(model) -> int:
 
 
 def learner(model, config, n_rows: int, workers):
-    if config.loss == "full":
+    def full():
         return FullLearner(model, config, n_rows, workers)
+
+    if config.loss == "full":
+        return full()
     from rnnlm.outputs.sampled import SampledLearner
 
-    return SampledLearner(model, config, n_rows, workers)
+    return SampledLearner(model, config, n_rows, workers, full)
 
 
 OUTPUT = Output(parameters, log_probs, distributions, learner, work)

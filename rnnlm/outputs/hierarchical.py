@@ -26,7 +26,6 @@ from rnnlm.outputs import Output
 from rnnlm.updates import Rows
 
 
-
 class Tree(NamedTuple):
     """The paths to all words, and of each node and word where it hangs."""
 

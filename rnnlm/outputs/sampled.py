@@ -66,7 +66,7 @@ class Targets(NamedTuple):
 
 @stage
 def importance_errors(S, at, drawn, target, score, scale):
-    """Errors of the drawn words in the place of their scores; (error of the target, log P~)."""
+    """Errors of the drawn words instead of their scores; (error of the target, log P~)."""
     n = drawn.ids.size
     top = score
     for i in range(n):
@@ -91,7 +91,7 @@ def importance_errors(S, at, drawn, target, score, scale):
 
 @stage
 def contrast_errors(S, at, drawn, target, score, scale):
-    """Errors of the drawn words in the place of their scores; the error of the target."""
+    """Errors of the drawn words instead of their scores; the error of the target."""
     one, limit = scalar(S, 1.0), scalar(S, 80.0)
     for i in range(drawn.ids.size):
         s = min(max(load(S, at + i) + drawn.bias[i], -limit), limit)
@@ -101,7 +101,9 @@ def contrast_errors(S, at, drawn, target, score, scale):
 
 
 @kernel
-def learn_rows(kind, O, bias, hidden, errors, noise, scores, across, drawn, targets, scale, log_z, begin, end, log_prob, room):
+def learn_rows(
+    kind, O, bias, hidden, errors, noise, scores, across, drawn, targets, scale, log_z, begin, end, log_prob, room
+):
     """Rows begin to end: scores of the noise (U, P) and of their targets, log probabilities, errors of both and below.
 
     log_prob of ``nce`` is s_w - log Z, which is right as far as the model has learnt to be normalised.
@@ -147,11 +149,14 @@ def scale_rows(hidden, factors, out, out_bias, first, begin, end):
 
 
 class SampledLearner:
-    """Learns O and o of a softmax over all words by one of these losses, or from all words: see ``use_all``."""
+    """Learns O and o of a softmax over all words by one of these losses, or from all words: see ``use_all``.
 
-    def __init__(self, model, config, n_rows: int, workers):
+    ``make_full()``: the learner that does that, which takes room for the scores of all words.
+    """
+
+    def __init__(self, model, config, n_rows: int, workers, make_full):
         O, self.bias = model.output_weights
-        self.model, self.config, self.O, self.n_rows, self.workers = model, config, O, n_rows, workers
+        self.O, self.workers, self.make_full = O, workers, make_full
         self.kind, self.log_z = _KINDS[config.loss], config.log_z
         self.noise = Noise(model.vocab.counts, config.noise_power, config.samples, config.seed)
         self.log_expected = np.log(self.noise.n * self.noise.shares)  # of each word, how often it is drawn
@@ -173,11 +178,9 @@ class SampledLearner:
 
     def use_all(self, whether: bool) -> None:
         """Learn from all words, as without a loss of this kind, from now on; or not."""
-        from rnnlm.outputs.full import FullLearner
-
         self.uses_all = whether
         if whether and self.full is None:
-            self.full = FullLearner(self.model, self.config, self.n_rows, self.workers)
+            self.full = self.make_full()
 
     def learn(self, hidden, targets, histories, errors, log_prob, scale) -> None:
         if self.uses_all:
