@@ -134,7 +134,11 @@ class Run(TrainingRun):
     def _require_room(self) -> None:
         config, n_words = self.model_config, len(self.texts.vocab)
         item = np.dtype(config.dtype).itemsize
-        parameters = item * sum(int(np.prod(shape)) for shape in parameter_shapes(config, n_words).values())
+        try:
+            shapes = parameter_shapes(config, n_words)
+        except ValueError as error:  # too few words for such a network
+            raise CorpusError(str(error)) from error
+        parameters = item * sum(int(np.prod(shape)) for shape in shapes.values())
         # drawing them takes as much again, for a moment; but direct connections, which are zeros, take it once
         more = 2 * parameters - item * config.direct + KERNELS
         ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
@@ -149,8 +153,6 @@ class Run(TrainingRun):
                 f"`classes` {config.classes}: more classes than the {n_words} words of the vocabulary; "
                 "lower it (1: softmax over all words)"
             )
-        if config.output_layer == "hierarchical" and n_words < 2:
-            raise CorpusError(f"`output_layer` hierarchical: a tree of {n_words} word; it needs two")
         if train.compatible:
             params = glibc_params(config, n_words, GlibcRandom(train.seed))
         else:

@@ -70,7 +70,9 @@ def tree_of(counts: np.ndarray) -> Tree:
 
 
 def parameters(config, n_words: int) -> dict[str, Parameter]:
-    """N (V - 1, P) and n (V - 1,): of each node."""
+    """N (V - 1, P) and n (V - 1,): of each node; ValueError where there is none."""
+    if n_words < 2:
+        raise ValueError(f"`output_layer` hierarchical: a tree takes 2 words, the vocabulary has {n_words}")
     n_nodes, below = n_words - 1, config.hidden
     return {
         "N": Parameter((n_nodes, below), (below, n_nodes), "output", bound=0.1),

@@ -275,6 +275,11 @@ def test_the_tree_of_three_words_by_hand():
     np.testing.assert_allclose(np.exp(out), list(paths.values()), rtol=1e-12)
 
 
+def test_one_word_is_no_tree():
+    with pytest.raises(ValueError, match="`output_layer` hierarchical: a tree takes 2 words, the vocabulary has 1"):
+        initial_params(ModelConfig(output_layer="hierarchical", classes=1), 1, np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
