@@ -133,7 +133,10 @@ class Run(TrainingRun):
     # ---- beginning and going on
 
     def _require_room(self) -> None:
-        need = needed(self.model_config, self.train_config, len(self.texts.vocab))
+        try:
+            need = needed(self.model_config, self.train_config, len(self.texts.vocab))
+        except ValueError as error:  # too few words for such a network
+            raise CorpusError(str(error)) from error
         ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
         figure, remedy = f"{readable_size(need.parameters)} of parameters", "lower `hidden`, `direct` or `max_vocab`"
         if self.train_config.engine == "minibatch":

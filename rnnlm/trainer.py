@@ -23,7 +23,10 @@ LOG2_E = math.log2(math.e)
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training text.  Entropies in bits per word; alpha is the rate in the middle of the epoch."""
+    """One pass over the training text.  Entropies in bits per word; alpha is the rate in the middle of the epoch.
+
+    ``loss``: what it learnt from (``TrainConfig.loss``); unless that is full, ``train_entropy`` is an estimate.
+    """
 
     epoch: int
     alpha: float
@@ -34,9 +37,11 @@ class EpochReport:
     words_per_second: float
     seconds: float
     kept: bool
+    loss: str = "full"
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """Without the loss where it is full, as ever."""
+        return {name: value for name, value in asdict(self).items() if name != "loss" or value != "full"}
 
 
 @dataclass
@@ -55,6 +60,7 @@ class Progress:
     finished: bool = False
     averaged: int = 0  # epochs whose weights are in the mean
     is_mean: bool = False  # the model holds the mean, and the ``Average`` the weights from which training goes on
+    full_from: int = -1  # the first of the last epochs, with the full softmax (`full_epochs`); -1: not known yet
 
 
 class Trainer:
@@ -118,10 +124,16 @@ class Trainer:
         n = self.progress.position + done if self.config.compatible else self.progress.scored
         return -self.progress.log_prob * LOG2_E / max(1, n)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the epoch learns from all words: ``train_entropy`` is an estimate otherwise."""
+        progress, config = self.progress, self.config
+        return config.loss == "full" or 0 <= progress.full_from <= progress.epoch
+
     def require_progress(self) -> None:
         """ValueError where ``progress``, taken from a file, is no place in this run."""
         p = self.progress
-        within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size
+        within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size and p.full_from >= -1
         known = 0 < p.alpha < math.inf and p.last_log10_prob <= 0 and p.best_log10_prob <= 0
         counted = math.isfinite(p.log_prob) and 0 <= p.scored <= self.train.size and 0 <= p.seconds < math.inf
         averaged = 0 <= p.averaged <= self.config.average and (p.averaged > 0 or not p.is_mean)
@@ -193,6 +205,8 @@ class Trainer:
                 self._leave_mean()
                 self.engine.start_text()
                 progress.log_prob, progress.scored, progress.seconds = 0.0, 0, 0.0
+            if config.loss != "full":
+                self.engine.use_all_words(self.is_full)
             self.started, self.began_at = time.perf_counter(), progress.position
             while progress.position < self.train.size:
                 self.on_chunk(self)
@@ -223,6 +237,9 @@ class Trainer:
                     self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.state_size].copy()
             if self.schedule.follows_validation:
                 self._halve(log10_prob)
+        loss = "full" if self.is_full else config.loss
+        if config.full_epochs:
+            self._schedule_full()
         report = EpochReport(
             epoch=progress.epoch,
             alpha=alpha,
@@ -233,6 +250,7 @@ class Trainer:
             words_per_second=self.train.size / seconds if seconds > 0 else 0.0,
             seconds=seconds,
             kept=kept,
+            loss=loss,
         )
         self.model.history.append(report.to_dict())
         if not progress.finished or not config.compatible:
@@ -278,3 +296,10 @@ class Trainer:
         if progress.halving and not progress.finished:
             progress.alpha /= 2
         progress.last_log10_prob = log10_prob
+
+    def _schedule_full(self) -> None:
+        """The last epochs are full: as many as ``full_epochs``, once the others gain too little or have been enough."""
+        progress, config, done = self.progress, self.config, self.progress.epoch + 1
+        if progress.full_from < 0 and (progress.finished or done >= config.max_epochs - config.full_epochs):
+            progress.full_from = done
+        progress.finished = 0 <= progress.full_from <= done - config.full_epochs

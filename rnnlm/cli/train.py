@@ -34,6 +34,7 @@ def unset_options(config: type, *names: str):
 @settings_options(ModelConfig, "tied", "reset")
 @setting_option(ModelConfig, "forget_gate", option="--forget-gate/--no-forget-gate", default=True)
 @settings_options(ModelConfig, "peephole")
+@settings_options(ModelConfig, "output_layer")
 @setting_option(ModelConfig, "classes", default=None, show_default=False)  # of the cell
 @settings_options(ModelConfig, "old_classes", "compression", "direct", "direct_order")
 @settings_options(ModelConfig, "independent")
@@ -47,6 +48,7 @@ def unset_options(config: type, *names: str):
 @settings_options(TrainConfig, "dropout", "dropout_input", "dropout_between", "dropout_output")
 @settings_options(TrainConfig, "dropout_words", "dropout_recurrent", "locked")
 @unset_options(TrainConfig, "gradient_cutoff", "clip_norm")
+@settings_options(TrainConfig, "loss", "samples", "noise_power", "log_z", "full_epochs")
 @settings_options(TrainConfig, "beta")
 @settings_options(TrainConfig, "schedule", "warmup")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
@@ -83,6 +85,7 @@ def train(context, **o) -> None:
       rnnlm train sentences.txt -o lstm.rnnlm --cell lstm --hidden 20 --embedding 10 --max-iter 3
     """
     plain = o["cell"] == "elman" and o["layers"] == 1 and not (o["embedding"] or o["tied"] or o["engine"])
+    plain = plain and o["output_layer"] == "softmax"
     if o["dtype"] == "float32" and not o["compatible"] and plain and o["batch_size"] in (None, 1):
         ahead.expect("corpora/text", "rnnlm/train")
     options.refuse_together(context, "vocab_file", "min_count")
@@ -163,8 +166,9 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
 
 
 def _epoch_line(report) -> str:
+    about = "" if report.loss == "full" else "about "  # an estimate: words were drawn
     return (
-        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  train {report.train_entropy:.4f} bits  "
+        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  train {about}{report.train_entropy:.4f} bits  "
         f"valid {report.valid_entropy:.4f} bits  perplexity {report.valid_perplexity:8.2f}  "
         f"{report.words_per_second / 1000:6.1f}k words/s  {report.seconds:.1f} s{'' if report.kept else '  (not kept)'}"
     )
