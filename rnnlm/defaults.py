@@ -14,8 +14,8 @@ from rnnlm.schedules import SCHEDULES
 ONLINE_ONLY = ("beta", "bptt_block", "compatible")
 BATCH_ONLY = (
     "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout", "dropout_input",
-    "dropout_between", "dropout_output", "dropout_words", "dropout_recurrent", "locked", "loss", "samples", "noise_power",
-    "log_z", "full_epochs",
+    "dropout_between", "dropout_output", "dropout_words", "dropout_recurrent", "locked", "loss", "samples",
+    "noise_power", "log_z", "full_epochs",
 )  # fmt: skip
 
 # settings that only some optimizers read

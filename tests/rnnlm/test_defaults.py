@@ -130,7 +130,6 @@ def test_what_cannot_be_is_one_line(given, message):
         ({"cell": "lstm", "bptt": 0}, "`bptt` 0: a block has at least 1 word"),
         ({"cell": "lstm", "compatible": True}, "`compatible`: rnnlm 0.4b has no `cell` lstm"),
         ({"layers": 2, "compatible": True}, "`compatible`: rnnlm 0.4b has no `engine` minibatch"),
-        ({"cell": "jordan", "engine": "minibatch"}, "`engine` minibatch: not for `cell` jordan"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(given, message):
