@@ -71,7 +71,8 @@ class Trainer:
     default they are copied in memory.  ``on_chunk(trainer)`` is called every ``engine.steps`` words; what it raises
     passes through, with the model, ``engine`` and ``progress`` in a state that a checkpoint can save.
     So does what ``validating()``, a context in which the validation text is scored, raises.
-    ``threads``: what the engine that ``config`` asks for may use.
+    ``threads``: what the engine that ``config`` asks for may use.  ``seconds``: of all epochs together, after which
+    the last one ends early.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Trainer:
         recall: Callable[[], None] | None = None,
         validating: Callable[[], AbstractContextManager] = nullcontext,
         threads: int = 2,
+        seconds: float | None = None,
     ):
         self.validating = validating
         self.model, self.config, self.train, self.valid = model, config, train, valid
@@ -96,7 +98,8 @@ class Trainer:
         model.weights  # noqa: B018 - from here on the parameters are views of them
         self.average = Average(model.params) if config.average else None
         self.schedule, self.progress = SCHEDULES[config.schedule], Progress(alpha=config.alpha)
-        self.started = time.perf_counter()
+        self.seconds, self._seconds_before, self._validation_seconds = seconds, 0.0, 0.0
+        self.started = self.created = time.perf_counter()
         self.began_at = 0  # position at which the clock was started
 
     def _keep_copy(self) -> None:
@@ -151,6 +154,7 @@ class Trainer:
             self.average.restore(saved)
         self.progress = progress
         self.require_progress()
+        self._seconds_before = progress.seconds + sum(epoch.get("seconds", 0.0) for epoch in self.model.history)
 
     # ---- learning
 
@@ -208,20 +212,30 @@ class Trainer:
             if config.loss != "full":
                 self.engine.use_all_words(self.is_full)
             self.started, self.began_at = time.perf_counter(), progress.position
-            while progress.position < self.train.size:
+            while progress.position < self.train.size and not self._is_late():
                 self.on_chunk(self)
                 self.learn(*self.take(progress.position))
             self.on_chunk(self)
             yield self._finish_epoch()
 
+    def _is_late(self) -> bool:
+        """Whether there is no time left but for the validation text."""
+        if self.seconds is None:
+            return False
+        elapsed = self._seconds_before + time.perf_counter() - self.created
+        return elapsed + self._validation_seconds >= self.seconds
+
     def _finish_epoch(self) -> EpochReport:
         progress, config = self.progress, self.config
-        seconds = progress.seconds + time.perf_counter() - self.started
+        seconds, words = progress.seconds + time.perf_counter() - self.started, progress.position
+        is_cut = words < self.train.size  # no time is left
         train_entropy, alpha, kept, valid_entropy = self.train_entropy, self.rate(0, self.train.size), True, None
         self._take_mean()
         if self.valid is not None:
+            began = time.perf_counter()
             with self.validating():
                 log10_prob, n, state = self.validate()
+            self._validation_seconds = time.perf_counter() - began
             if not math.isfinite(log10_prob):
                 raise Diverged(f"training diverged in epoch {progress.epoch}: lower `alpha` ({config.alpha:g})")
             valid_entropy = -log10_prob / math.log10(2) / max(1, n)
@@ -246,8 +260,8 @@ class Trainer:
             train_entropy=train_entropy,
             valid_entropy=valid_entropy,
             valid_perplexity=None if valid_entropy is None else 2.0**valid_entropy,
-            words=self.train.size,
-            words_per_second=self.train.size / seconds if seconds > 0 else 0.0,
+            words=words,
+            words_per_second=words / seconds if seconds > 0 else 0.0,
             seconds=seconds,
             kept=kept,
             loss=loss,
@@ -256,9 +270,10 @@ class Trainer:
         if not progress.finished or not config.compatible:
             progress.epoch += 1
         progress.position, progress.seconds = 0, 0.0  # what is kept can be gone on from
+        progress.finished = progress.finished or is_cut
         if kept:
             self.keep()
-        elif self.schedule.follows_validation or progress.epoch == config.max_epochs:
+        elif self.schedule.follows_validation or progress.epoch == config.max_epochs or is_cut:
             self.recall()  # other schedules go on from where they are, and end with the best
         return report
 
