@@ -205,6 +205,10 @@ class Trainer:
         """Train for ``max_epochs``, or until the validation text stops improving; a report after each epoch."""
         progress, config = self.progress, self.config
         while not progress.finished and progress.epoch < config.max_epochs:
+            if progress.position == 0 and progress.epoch > 0 and self._is_late():
+                progress.finished = True
+                self.recall()
+                break
             if progress.position == 0:
                 self._leave_mean()
                 self.engine.start_text()
