@@ -1,4 +1,4 @@
-"""A word language model in PyTorch, in a process of its own, by a Python that has torch: the other side of bench/batch.py.
+"""A word language model in PyTorch, by a Python that has torch, in its own process: the other side of bench/batch.py.
 
     python torch_peer.py SETTINGS     trains on random words; for every line of standard input some blocks more
 

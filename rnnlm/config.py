@@ -9,13 +9,15 @@ from corpora.jobs.record import Record, require
 from corpora.settings import check, setting
 from rnnlm.cells import CELLS, Parameter, cell_of
 from rnnlm.optimizers import OPTIMIZERS
-from rnnlm.outputs import output_of
+from rnnlm.outputs import is_full, output_of
 from rnnlm.schedules import SCHEDULES
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "elu")
 INITIALISATIONS = ("mikolov", "uniform", "normal", "xavier", "he")
 RESETS = ("after", "before")
 TRAINING_ENGINES = ("online", "minibatch")
+OUTPUT_LAYERS = ("softmax", "hierarchical")
+LOSSES = ("full", "sampled", "nce")
 DTYPES = ("float32", "float64")
 DROPOUT_PLACES = ("input", "between", "output")
 MAX_DIRECT_ORDER = 20  # as rnnlm 0.4b
@@ -83,6 +85,11 @@ class ModelConfig(Record):
     activation: str = setting(
         "logistic", "Function of the hidden units.  [default: logistic; of stacks tanh]", choices=ACTIVATIONS
     )
+    output_layer: str = setting(
+        "softmax", "From hidden units to words: softmax: over all words, or over classes and the words of one; "
+        "hierarchical: decisions in a Huffman tree (without classes, `compression`, `direct`, `tied`).",
+        choices=OUTPUT_LAYERS,
+    )  # fmt: skip
     classes: int = setting(
         100, "Word classes of the output layer; 1: softmax over all words.  [default: 100; jordan and stacks: 1]",
         low=1, allowed="at least 1 (1 is the full softmax)", metavar="C", option="--class",
@@ -114,6 +121,11 @@ class ModelConfig(Record):
             value = getattr(self, name)
             has = name in CELLS[self.cell].has
             require(has or value == neutral, f"`{name}`: `cell` {self.cell} has no such choice")
+        if self.output_layer == "hierarchical":
+            require("output_layer" not in lacks, f"`output_layer` hierarchical: `cell` {self.cell} reads a softmax")
+            require(self.classes == 1, f"`classes` {self.classes}: `output_layer` hierarchical has only 1")
+            for name in ("compression", "direct", "tied"):
+                require(not getattr(self, name), f"`{name}`: `output_layer` hierarchical has none")
         if self.tied:
             require(self.classes == 1, f"`tied`: only with a softmax over all words (`classes` 1), not {self.classes}")
             below = self.compression or self.hidden
@@ -126,7 +138,8 @@ class ModelConfig(Record):
     @property
     def is_stack(self) -> bool:
         """Whether it is another network than those of one layer that learn word by word."""
-        return CELLS[self.cell].module == "" or self.layers > 1 or self.embedding > 0
+        is_other_cell, is_other_output = CELLS[self.cell].module == "", self.output_layer != "softmax"
+        return is_other_cell or self.layers > 1 or self.embedding > 0 or is_other_output
 
 
 def parameter_shapes(config: ModelConfig, n_words: int) -> dict[str, tuple[int, ...]]:
@@ -242,6 +255,24 @@ class TrainConfig(Record):
         0.0, "Share of the recurrent weights that are left out.", low=0, high=1, below=True, metavar="X"
     )
     locked: bool = setting(False, "The same units are left out at all steps of a block.")
+    loss: str = setting(
+        "full", "minibatch, with a softmax over all words: what it learns from.  full: all words; sampled: the next "
+        "word and `samples` drawn ones, by importance sampling; nce: the same, by noise-contrastive estimation.  "
+        "Perplexities of validation texts are those of all words.",
+        choices=LOSSES,
+    )  # fmt: skip
+    samples: int = setting(
+        512, "sampled, nce: words that are drawn for each block.", low=1, allowed="at least 1 word", metavar="K"
+    )
+    noise_power: float = setting(
+        1.0, "sampled, nce: words are drawn in proportion to this power of their counts; 0: all alike.", low=0,
+        metavar="X",
+    )  # fmt: skip
+    log_z: float = setting(9.0, "nce: natural logarithm of the sum that scores are taken to have.", metavar="X")
+    full_epochs: int = setting(
+        0, "sampled, nce: epochs with the full softmax at the end.", low=0, allowed="0 (none) or a number of epochs",
+        metavar="N",
+    )  # fmt: skip
     seed: int = setting(1, low=0, old="-rand-seed")
     compatible: bool = setting(
         False, "As rnnlm 0.4b to the digit: its initial weights (glibc's rand), order of words, counts; with "
@@ -263,6 +294,14 @@ class TrainConfig(Record):
         )
         drops = any(self.dropout_share(place) > 0 for place in DROPOUT_PLACES)
         require(drops or not self.locked, "`locked`: there is no `dropout`")
+        require(
+            self.full_epochs == 0 or self.loss != "full",
+            f"`full_epochs` {self.full_epochs}: only with `loss` sampled or nce",
+        )
+        require(
+            self.full_epochs < self.max_epochs or self.full_epochs == 0,
+            f"`full_epochs` {self.full_epochs}: fewer than `max_epochs` {self.max_epochs}",
+        )
 
     def dropout_share(self, place: str) -> float:
         """The share of units that are left out in a place of DROPOUT_PLACES."""
@@ -298,6 +337,14 @@ def require_fit(model: ModelConfig, training: TrainConfig) -> None:
         for name in (name for name in training.__dataclass_fields__ if "dropout" in name):
             value = getattr(training, name)
             require(not value, f"`{name}` {value}: `cell` jordan has none")
+    require(
+        training.engine == "minibatch" or training.loss == "full", f"`loss` {training.loss}: only of `engine` minibatch"
+    )
+    require(
+        training.loss == "full" or is_full(model),
+        f"`loss` {training.loss}: only for a softmax over all words with biases (`classes` 1, no `compression`, no "
+        "`direct`; of elman with one layer, an `embedding`)",
+    )
 
 
 def require_compatible(model: ModelConfig, training: TrainConfig) -> None:

@@ -14,7 +14,8 @@ from rnnlm.schedules import SCHEDULES
 ONLINE_ONLY = ("beta", "bptt_block", "compatible")
 BATCH_ONLY = (
     "optimizer", "momentum", "beta1", "beta2", "clip_norm", "weight_decay", "dropout", "dropout_input",
-    "dropout_between", "dropout_output", "dropout_words", "dropout_recurrent", "locked",
+    "dropout_between", "dropout_output", "dropout_words", "dropout_recurrent", "locked", "loss", "samples",
+    "noise_power", "log_z", "full_epochs",
 )  # fmt: skip
 
 # settings that only some optimizers read
@@ -43,6 +44,7 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
         chosen.setdefault("embedding", chosen.get("compression") or chosen.get("hidden", ModelConfig.hidden))
     cell = chosen.get("cell", ModelConfig.cell)
     plain = CELLS[cell].module != "" and chosen.get("layers", 1) == 1 and not chosen.get("embedding")
+    plain = plain and chosen.get("output_layer", "softmax") == "softmax"
     in_batches = not plain or chosen.get("batch_size", 1) > 1
     engine = chosen.setdefault("engine", "minibatch" if in_batches else "online")
     chosen.setdefault("classes", 1 if not plain or "classes" in CELLS[cell].lacks else ModelConfig.classes)

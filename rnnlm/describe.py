@@ -62,6 +62,8 @@ def _network(found: dict) -> list[tuple[str, str]]:
     a, training = found["architecture"], found["training"]
     classes = f"{a['classes']} classes{' (old)' if a['old_classes'] else ''}"
     output = "softmax over all words" if a["classes"] == 1 else classes
+    if a["output_layer"] != "softmax":
+        output = f"{a['output_layer']} softmax"
     compression = f", compression layer {a['compression']}" if a["compression"] else ""
     direct = f", {a['direct']} direct connections of order {a['direct_order']}" if a["direct"] else ""
     rows = [

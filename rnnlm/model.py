@@ -114,6 +114,15 @@ class RecurrentLM(LanguageModel):
         """(C + 1,) int64: the first word of each class."""
         return np.searchsorted(self.class_of_word, np.arange(self.config.classes + 1)).astype(np.int64)
 
+    @property
+    def tree(self):
+        """The Huffman tree of a hierarchical softmax, from the counts of the vocabulary; None: another output layer."""
+        if self.config.output_layer != "hierarchical":
+            return None
+        from rnnlm.outputs.hierarchical import tree_of
+
+        return tree_of(self.vocab.counts)
+
     @cached_property
     def shape(self) -> Shape:
         return Shape.of(self.config, self.class_start, 0, 1)
@@ -124,7 +133,7 @@ class RecurrentLM(LanguageModel):
         if self.config.is_stack:
             from rnnlm.stack import StackWeights
 
-            weights = StackWeights.pack(self.config, self.params)
+            weights = StackWeights.pack(self.config, self.params, self.tree)
         else:
             weights = Weights.pack(self.params, np.dtype(self.config.dtype))
         self.params = weights.views(self.params)

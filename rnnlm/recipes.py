@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from corpora.settings import settings_of
-from rnnlm.config import ModelConfig, TrainConfig
-
 
 class Recipe(NamedTuple):
     """What it is for, and the settings by name that differ from what they would be."""
@@ -44,15 +41,3 @@ RECIPES = {
         {"tokenizer": "char"},
     ),
 }  # fmt: skip
-
-
-def as_options(settings: Mapping[str, object]) -> str:
-    """Settings as they are typed."""
-    known, parts = settings_of(ModelConfig) | settings_of(TrainConfig), []
-    for name, value in settings.items():
-        setting = known[name]
-        if setting.kind is bool:
-            parts.append(setting.option if value else f"--no-{setting.option[2:]}")
-        else:
-            parts.append(f"{setting.option} {setting.shown(value)}")
-    return " ".join(parts)

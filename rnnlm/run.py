@@ -57,6 +57,17 @@ def check_outputs(
     return resumes
 
 
+def unfinished_configs(output: str) -> tuple[ModelConfig, TrainConfig] | None:
+    """The configurations of a run that has not ended, whose files are there; None where there is none, or another's."""
+    for path in (checkpoint_of(output), output):
+        if not native.is_unfinished(path):
+            continue
+        with suppress(CorpusError, ValueError):
+            found = native.load_checkpoint(path)[2].get("fingerprint") or {}
+            return ModelConfig.from_dict(found["model"]), TrainConfig.from_dict(found["training"])
+    return None
+
+
 class Saved(NamedTuple):
     """What a file holds of this run."""
 
@@ -87,6 +98,7 @@ class Run(TrainingRun):
     log: str | None = None
     checkpoint_minutes: float = 10.0
     snapshot_words: int = 0
+    seconds: float | None = None  # that training may take, in all
     threads: int = 2
     say: Callable[[str], None] = print
     show: Callable[[str], None] = print
@@ -133,7 +145,10 @@ class Run(TrainingRun):
     # ---- beginning and going on
 
     def _require_room(self) -> None:
-        need = needed(self.model_config, self.train_config, len(self.texts.vocab))
+        try:
+            need = needed(self.model_config, self.train_config, len(self.texts.vocab))
+        except ValueError as error:  # too few words for such a network
+            raise CorpusError(str(error)) from error
         ids = sum(ids.nbytes for ids in (self.texts.train, self.texts.valid) if mapping_of(ids) is None)
         figure, remedy = f"{readable_size(need.parameters)} of parameters", "lower `hidden`, `direct` or `max_vocab`"
         if self.train_config.engine == "minibatch":
@@ -167,7 +182,7 @@ class Run(TrainingRun):
 
     def _trainer(self, model: RecurrentLM) -> Trainer:
         return Trainer(
-            model, self.train_config, self.texts.train, self.texts.valid, threads=self.threads,
+            model, self.train_config, self.texts.train, self.texts.valid, threads=self.threads, seconds=self.seconds,
             on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ the static model, lambda the ``decay``:
     RMS-scaled   w += alpha g / (r + e) + lambda (w(0) - w) min(r / mean(r), 1 / lambda)
 
 with r, the root of the mean squared gradient over the blocks of a text, the training text say (``root_mean_squares``).
-Of embeddings, only the rows of words that were read are changed.
+The embeddings of words that were not read stay as they are.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ The state of the network is that of its layers, one after another, and of these 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from corpora.compute.simd import aligned_zeros
 from rnnlm.arrays import Weights
 from rnnlm.cells import Cell, Parameter, layer_of
 from rnnlm.layers import Recurrent, Steps, gather_rows, layer_shape, pack_recurrent, spread_row, steps_for
+
+if TYPE_CHECKING:
+    from rnnlm.outputs.hierarchical import Tree
 
 _ROWS = 512  # of a forward run, at most (one step of all streams, at least): its arrays stay in the cache
 
@@ -46,18 +50,26 @@ def parameters(config, n_words: int) -> dict[str, Parameter]:
 
 @dataclass
 class StackWeights:
-    """All parameters of a stack in memory, by name; ``outputs``: those of the output layer as its kernels want them."""
+    """All parameters of a stack in memory, by name; ``outputs``: those of the output layer as its kernels want them.
+
+    ``tree``: of a hierarchical softmax.
+    """
 
     config: object
     arrays: dict[str, np.ndarray]
     outputs: object = None
+    tree: Tree | None = None
     _packed: list[Recurrent] = field(default_factory=list)
 
     @classmethod
-    def pack(cls, config, params: dict[str, np.ndarray]) -> StackWeights:
+    def pack(cls, config, params: dict[str, np.ndarray], tree: Tree | None = None) -> StackWeights:
         from rnnlm.outputs import is_full
 
         arrays = {name: _aligned(values) for name, values in params.items()}
+        if config.output_layer == "hierarchical":
+            from rnnlm.outputs.hierarchical import TreeWeights
+
+            return cls(config, arrays, TreeWeights(arrays["N"], arrays["n"], tree), tree)
         if is_full(config):
             return cls(config, arrays, (arrays["E" if config.tied else "O"], arrays["o"]))
         outputs = Weights.pack({name: params[name] for name in "KCOD" if name in params}, np.dtype(config.dtype))
@@ -68,7 +80,7 @@ class StackWeights:
         return {name: self.arrays[name] for name in like}
 
     def copy(self) -> StackWeights:
-        return StackWeights.pack(self.config, self.arrays)
+        return StackWeights.pack(self.config, self.arrays, self.tree)
 
     def assign(self, other: StackWeights) -> None:
         for name, values in self.arrays.items():

@@ -23,7 +23,10 @@ LOG2_E = math.log2(math.e)
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One pass over the training text.  Entropies in bits per word; alpha is the rate in the middle of the epoch."""
+    """One pass over the training text.  Entropies in bits per word; alpha is the rate in the middle of the epoch.
+
+    ``loss``: what it learnt from (``TrainConfig.loss``); unless that is full, ``train_entropy`` is an estimate.
+    """
 
     epoch: int
     alpha: float
@@ -34,9 +37,11 @@ class EpochReport:
     words_per_second: float
     seconds: float
     kept: bool
+    loss: str = "full"
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """Without the loss where it is full, as ever."""
+        return {name: value for name, value in asdict(self).items() if name != "loss" or value != "full"}
 
 
 @dataclass
@@ -55,6 +60,7 @@ class Progress:
     finished: bool = False
     averaged: int = 0  # epochs whose weights are in the mean
     is_mean: bool = False  # the model holds the mean, and the ``Average`` the weights from which training goes on
+    full_from: int = -1  # the first of the last epochs, with the full softmax (`full_epochs`); -1: not known yet
 
 
 class Trainer:
@@ -65,7 +71,8 @@ class Trainer:
     default they are copied in memory.  ``on_chunk(trainer)`` is called every ``engine.steps`` words; what it raises
     passes through, with the model, ``engine`` and ``progress`` in a state that a checkpoint can save.
     So does what ``validating()``, a context in which the validation text is scored, raises.
-    ``threads``: what the engine that ``config`` asks for may use.
+    ``threads``: what the engine that ``config`` asks for may use.  ``seconds``: of all epochs together, after which
+    the last one ends early.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class Trainer:
         recall: Callable[[], None] | None = None,
         validating: Callable[[], AbstractContextManager] = nullcontext,
         threads: int = 2,
+        seconds: float | None = None,
     ):
         self.validating = validating
         self.model, self.config, self.train, self.valid = model, config, train, valid
@@ -90,7 +98,8 @@ class Trainer:
         model.weights  # noqa: B018 - from here on the parameters are views of them
         self.average = Average(model.params) if config.average else None
         self.schedule, self.progress = SCHEDULES[config.schedule], Progress(alpha=config.alpha)
-        self.started = time.perf_counter()
+        self.seconds, self._seconds_before, self._validation_seconds = seconds, 0.0, 0.0
+        self.started = self.created = time.perf_counter()
         self.began_at = 0  # position at which the clock was started
 
     def _keep_copy(self) -> None:
@@ -118,10 +127,16 @@ class Trainer:
         n = self.progress.position + done if self.config.compatible else self.progress.scored
         return -self.progress.log_prob * LOG2_E / max(1, n)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the epoch learns from all words: ``train_entropy`` is an estimate otherwise."""
+        progress, config = self.progress, self.config
+        return config.loss == "full" or 0 <= progress.full_from <= progress.epoch
+
     def require_progress(self) -> None:
         """ValueError where ``progress``, taken from a file, is no place in this run."""
         p = self.progress
-        within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size
+        within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size and p.full_from >= -1
         known = 0 < p.alpha < math.inf and p.last_log10_prob <= 0 and p.best_log10_prob <= 0
         counted = math.isfinite(p.log_prob) and 0 <= p.scored <= self.train.size and 0 <= p.seconds < math.inf
         averaged = 0 <= p.averaged <= self.config.average and (p.averaged > 0 or not p.is_mean)
@@ -139,6 +154,7 @@ class Trainer:
             self.average.restore(saved)
         self.progress = progress
         self.require_progress()
+        self._seconds_before = progress.seconds + sum(epoch.get("seconds", 0.0) for epoch in self.model.history)
 
     # ---- learning
 
@@ -189,25 +205,41 @@ class Trainer:
         """Train for ``max_epochs``, or until the validation text stops improving; a report after each epoch."""
         progress, config = self.progress, self.config
         while not progress.finished and progress.epoch < config.max_epochs:
+            if progress.position == 0 and progress.epoch > 0 and self._is_late():
+                progress.finished = True
+                self.recall()
+                break
             if progress.position == 0:
                 self._leave_mean()
                 self.engine.start_text()
                 progress.log_prob, progress.scored, progress.seconds = 0.0, 0, 0.0
+            if config.loss != "full":
+                self.engine.use_all_words(self.is_full)
             self.started, self.began_at = time.perf_counter(), progress.position
-            while progress.position < self.train.size:
+            while progress.position < self.train.size and not self._is_late():
                 self.on_chunk(self)
                 self.learn(*self.take(progress.position))
             self.on_chunk(self)
             yield self._finish_epoch()
 
+    def _is_late(self) -> bool:
+        """Whether there is no time left but for the validation text."""
+        if self.seconds is None:
+            return False
+        elapsed = self._seconds_before + time.perf_counter() - self.created
+        return elapsed + self._validation_seconds >= self.seconds
+
     def _finish_epoch(self) -> EpochReport:
         progress, config = self.progress, self.config
-        seconds = progress.seconds + time.perf_counter() - self.started
+        seconds, words = progress.seconds + time.perf_counter() - self.started, progress.position
+        is_cut = words < self.train.size  # no time is left
         train_entropy, alpha, kept, valid_entropy = self.train_entropy, self.rate(0, self.train.size), True, None
         self._take_mean()
         if self.valid is not None:
+            began = time.perf_counter()
             with self.validating():
                 log10_prob, n, state = self.validate()
+            self._validation_seconds = time.perf_counter() - began
             if not math.isfinite(log10_prob):
                 raise Diverged(f"training diverged in epoch {progress.epoch}: lower `alpha` ({config.alpha:g})")
             valid_entropy = -log10_prob / math.log10(2) / max(1, n)
@@ -223,24 +255,29 @@ class Trainer:
                     self.model.start_hidden = self.model.advance(-1, state).hidden[: self.model.state_size].copy()
             if self.schedule.follows_validation:
                 self._halve(log10_prob)
+        loss = "full" if self.is_full else config.loss
+        if config.full_epochs:
+            self._schedule_full()
         report = EpochReport(
             epoch=progress.epoch,
             alpha=alpha,
             train_entropy=train_entropy,
             valid_entropy=valid_entropy,
             valid_perplexity=None if valid_entropy is None else 2.0**valid_entropy,
-            words=self.train.size,
-            words_per_second=self.train.size / seconds if seconds > 0 else 0.0,
+            words=words,
+            words_per_second=words / seconds if seconds > 0 else 0.0,
             seconds=seconds,
             kept=kept,
+            loss=loss,
         )
         self.model.history.append(report.to_dict())
         if not progress.finished or not config.compatible:
             progress.epoch += 1
         progress.position, progress.seconds = 0, 0.0  # what is kept can be gone on from
+        progress.finished = progress.finished or is_cut
         if kept:
             self.keep()
-        elif self.schedule.follows_validation or progress.epoch == config.max_epochs:
+        elif self.schedule.follows_validation or progress.epoch == config.max_epochs or is_cut:
             self.recall()  # other schedules go on from where they are, and end with the best
         return report
 
@@ -278,3 +315,10 @@ class Trainer:
         if progress.halving and not progress.finished:
             progress.alpha /= 2
         progress.last_log10_prob = log10_prob
+
+    def _schedule_full(self) -> None:
+        """The last epochs are full: as many as ``full_epochs``, once the others gain too little or have been enough."""
+        progress, config, done = self.progress, self.config, self.progress.epoch + 1
+        if progress.full_from < 0 and (progress.finished or done >= config.max_epochs - config.full_epochs):
+            progress.full_from = done
+        progress.finished = 0 <= progress.full_from <= done - config.full_epochs

@@ -101,6 +101,10 @@ class Dense:
     def __init__(self, weights: np.ndarray):
         self.weights, self.values = weights, aligned_zeros(weights.shape, weights.dtype)
 
+    def add(self, workers, rows: Rows) -> None:
+        """Add the gradient of some rows of the same weights."""
+        add_rows(self.values, rows.ids, rows.values, 0, rows.ids.size)
+
     def norm_pieces(self):
         """(array, from, to) of each piece whose squares are summed."""
         n, flat = self.values.size, self.values.reshape(-1)
@@ -129,6 +133,11 @@ class Rows:
         starts = np.append(starts, ordered.size).astype(np.int64)
         self.ids = ordered[starts[:-1]]
         workers.share(lambda begin, end, _: merge_rows(D, order, starts, self.values, begin, end), self.ids.size)
+
+    def add(self, workers, rows: Rows) -> None:
+        """Add the gradient of some rows of the same weights: those of both are summed, these first."""
+        values = [gradient.values[: gradient.ids.size] for gradient in (self, rows)]
+        self.merge(workers, np.concatenate([self.ids, rows.ids]), np.concatenate(values))
 
     def norm_pieces(self):
         return [(self.values.reshape(-1), 0, self.ids.size * self.values.shape[1])]

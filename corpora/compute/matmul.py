@@ -171,7 +171,7 @@ def _panel(C, c0, ldc, m, width, A, a0, lda, P, p0, k, tile, t0, accumulate):
     """C[c0:] (+)= A P, ``width`` columns; where these are fewer than vectors have, through the ``tile`` at t0."""
     lanes = lanes_of(C)
     is_wide, ldp = width > lanes, 2 * lanes
-    if width == lanes or width == ldp:
+    if width % lanes == 0:
         _panel_rows(C, c0, ldc, m, is_wide, A, a0, lda, P, p0, k, accumulate)
         return
     for done in range(np.int64(0), m, ROWS):

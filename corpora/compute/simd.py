@@ -111,3 +111,32 @@ def lanes_of(typing_context, a):
         return llvm.constant(llvm.vector(signature.args[0])[1])
 
     return types.int64(a), code
+
+
+@intrinsic(plain_simd.largest)
+def largest(typing_context, a, i, n):
+    """The largest of a[i : i+n], flat; n a multiple of ``lanes_of`` and above 0.  LLVM leaves such loops scalar."""
+
+    def code(context, builder, signature, args):
+        vector, lanes = llvm.vector(signature.args[0])
+        data, first, n = llvm.data(context, builder, signature.args[0], args[0]), args[1], args[2]
+        top = cgutils.alloca_once(builder, vector)
+        builder.store(llvm.load(builder, data, first, vector), top)
+        whole = builder.sdiv(n, llvm.constant(lanes))
+        with cgutils.for_range(builder, whole, intp=llvm.I64) as loop:
+            at = builder.add(first, builder.mul(loop.index, llvm.constant(lanes)))
+            found, best = llvm.load(builder, data, at, vector), builder.load(top)
+            builder.store(builder.select(builder.fcmp_ordered(">", found, best), found, best), top)
+        best = builder.load(top)
+        while lanes > 1:  # the upper half against the lower
+            lanes //= 2
+            halves = [
+                builder.shuffle_vector(
+                    best, best, ir.Constant(ir.VectorType(llvm.I32, lanes), list(range(k, k + lanes)))
+                )
+                for k in (0, lanes)
+            ]
+            best = builder.select(builder.fcmp_ordered(">", *halves), *halves)
+        return builder.extract_element(best, ir.Constant(llvm.I32, 0))
+
+    return a.dtype(a, types.int64, types.int64), code

@@ -29,7 +29,7 @@ CELLS = {
     "jordan": Registered(
         "rnnlm.cells.jordan",
         "",
-        lacks=("classes", "compression", "direct", "compatible", "layers", "embedding"),
+        lacks=("classes", "compression", "direct", "compatible", "layers", "embedding", "output_layer"),
         has=("activation",),
         engine="rnnlm.engines.jordan",
     ),

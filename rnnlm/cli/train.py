@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from corpora.compute import ahead
 from corpora.settings import settings_of
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
 from rnnlm.defaults import filled_in, unused
+from rnnlm.recipes import RECIPES
 
 
 def unset_options(config: type, *names: str):
@@ -22,18 +24,28 @@ def unset_options(config: type, *names: str):
 
 
 @click.command(short_help="Train a model.")
-@options.text_argument
+@click.argument("text", nargs=-1, metavar="TEXT...")
 @click.option("--valid", multiple=True, metavar="TEXT", help="Validation text; may be repeated.")
 @click.option(
     "--valid-share", type=Number(0, 0.5, min_open=True), default=0.05, show_default=True, metavar="SHARE",
     help="Without --valid: the share of the training sentences that is held out.",
 )  # fmt: skip
-@click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write.")
+@click.option("-o", "--output", metavar="MODEL", help="The model file to write.  [required]")
+@click.option(
+    "--recipe", type=click.Choice(tuple(RECIPES)),
+    help="Settings that were measured for a purpose; other options change them.",
+)  # fmt: skip
+@click.option("--show", is_flag=True, help="With --recipe: print its settings, and end.")
+@click.option(
+    "--time", metavar="TIME",
+    help="30m, 1h30m: choose width, epochs and schedule so that training takes so long, by rates that are measured.",
+)  # fmt: skip
 @settings_options(ModelConfig, "cell", "hidden", "layers")
 @setting_option(ModelConfig, "embedding", default=None)  # of ``tied``
 @settings_options(ModelConfig, "tied", "reset")
 @setting_option(ModelConfig, "forget_gate", option="--forget-gate/--no-forget-gate", default=True)
 @settings_options(ModelConfig, "peephole")
+@settings_options(ModelConfig, "output_layer")
 @setting_option(ModelConfig, "classes", default=None, show_default=False)  # of the cell
 @settings_options(ModelConfig, "old_classes", "compression", "direct", "direct_order")
 @settings_options(ModelConfig, "independent")
@@ -47,6 +59,7 @@ def unset_options(config: type, *names: str):
 @settings_options(TrainConfig, "dropout", "dropout_input", "dropout_between", "dropout_output")
 @settings_options(TrainConfig, "dropout_words", "dropout_recurrent", "locked")
 @unset_options(TrainConfig, "gradient_cutoff", "clip_norm")
+@settings_options(TrainConfig, "loss", "samples", "noise_power", "log_z", "full_epochs")
 @settings_options(TrainConfig, "beta")
 @settings_options(TrainConfig, "schedule", "warmup")
 @setting_option(TrainConfig, "min_improvement", type=ABOVE_0)
@@ -71,7 +84,7 @@ def unset_options(config: type, *names: str):
 @click.option("-f", "--force", is_flag=True, help="Replace outputs that exist, and what another run left unfinished.")
 @click.pass_context
 def train(context, **o) -> None:
-    """Train Elman's network, or Jordan's, on texts, one word after another.
+    """Train a recurrent network on texts: Elman's, Jordan's, LSTM or GRU.
 
     The model of the epoch that does best on the validation text is kept.  Ctrl-C saves the state to
     MODEL.checkpoint; the same command goes on from there.
@@ -81,8 +94,18 @@ def train(context, **o) -> None:
       corpora grammar elman1990 -n 2000 > sentences.txt
       rnnlm train sentences.txt -o elman.rnnlm --hidden 20 --class 1 --max-iter 3
       rnnlm train sentences.txt -o lstm.rnnlm --cell lstm --hidden 20 --embedding 10 --max-iter 3
+      rnnlm train sentences.txt -o best.rnnlm --time 5s
+      rnnlm train --recipe small --show
     """
+    began = time.perf_counter()
+    if o["show"]:
+        return _show(context, o["recipe"])
+    for name, missing in (("TEXT...", not o["text"]), ("-o", o["output"] is None)):
+        if missing:
+            raise click.UsageError(f"{name} is missing", context)
+    options.refuse_together(context, "time", "recipe")
     plain = o["cell"] == "elman" and o["layers"] == 1 and not (o["embedding"] or o["tied"] or o["engine"])
+    plain = plain and o["output_layer"] == "softmax" and o["time"] is None and o["recipe"] is None
     if o["dtype"] == "float32" and not o["compatible"] and plain and o["batch_size"] in (None, 1):
         ahead.expect("corpora/text", "rnnlm/train")
     options.refuse_together(context, "vocab_file", "min_count")
@@ -98,12 +121,15 @@ def train(context, **o) -> None:
         raise click.UsageError("standard input (-) can be read once only", context)
     from corpora.jobs.resumable import claim
 
-    configs = _configs(context, o)
+    given = _given(context, o)
+    configs = None if o["time"] is not None else _configs(context, given)
+    with options.wrong_usage(context, (ValueError,)):
+        seconds = None if o["time"] is None else planning().seconds_of(o["time"])
     with claim(o["output"]) as claimed:
-        _train(o, *configs, claimed)
+        _train(context, o, given, configs, began, seconds, claimed)
 
 
-def _train(o: dict, model_config, train_config, claimed) -> None:
+def _train(context, o: dict, given: dict, configs, began: float, seconds: float | None, claimed) -> None:
     from corpora.compute.processors import available
     from corpora.jobs.progress import bar
     from corpora.text.inputs import expand, text_size
@@ -130,10 +156,11 @@ def _train(o: dict, model_config, train_config, claimed) -> None:
         note(f"vocabulary: {len(texts.vocab)} words")
         for name, ids in (("training", texts.train), ("validation", texts.valid)):
             note(f"{name}: {ids.size} words and sentence ends, {100 * texts.unknown_share(ids):.2f}% unknown")
+        configs = configs or _planned(context, o, given, texts, began, seconds)
         run = Run(
-            o["output"], model_config, train_config, texts, tokenizer, force=o["force"], log=o["log"],
+            o["output"], *configs, texts, tokenizer, force=o["force"], log=o["log"],
             checkpoint_minutes=o["checkpoint"], snapshot_words=o["snapshot"] or 0, threads=o["threads"] or available(),
-            say=note, show=print_text,
+            seconds=None if seconds is None else seconds - (time.perf_counter() - began), say=note, show=print_text,
         )  # fmt: skip
         with closing(run.epochs()) as epochs:
             for report in epochs:
@@ -142,12 +169,72 @@ def _train(o: dict, model_config, train_config, claimed) -> None:
         texts.close()
 
 
-def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
+def planning():
+    """The module that plans, which few need."""
+    from rnnlm import planning as module
+
+    return module
+
+
+def _given(context, o: dict) -> dict:
+    """The settings that options say, and a recipe; with --time, only what was given."""
+    given = values_of(ModelConfig, o) | values_of(TrainConfig, o)
+    given["direct"] = 2 * round(o["direct"] * 500_000)  # half of them are for classes
+    if o["time"] is not None:
+        return {name: value for name, value in given.items() if options.is_given(context, name)}
+    if o["recipe"] is not None:
+        recipe = RECIPES[o["recipe"]]
+        for values, into in ((recipe.settings, given), (recipe.options, o)):
+            into.update({name: value for name, value in values.items() if not options.is_given(context, name)})
+    return given
+
+
+def _show(context, name: str | None) -> None:
+    """Print a recipe."""
+    if name is None:
+        raise click.UsageError("--show: which one?  --recipe NAME", context)
+    recipe = RECIPES[name]
+    spelled = [f"--{option} {value}" for option, value in recipe.options.items()]
+    print_text(f"# {name}: {recipe.purpose}\nrnnlm train TEXT --valid TEXT -o MODEL " + " ".join(spelled))
+    print_text("  " + "\n  ".join(as_options(filled_in(recipe.settings))))
+
+
+def as_options(configs: tuple[ModelConfig, TrainConfig]) -> list[str]:
+    """Configurations as they are typed, without what has no influence on them."""
+    left_out, parts = unused(configs[1]), []
+    for config in configs:
+        for name, setting in settings_of(type(config)).items():
+            value = getattr(config, name)
+            if value is None or name in left_out or not setting.help:
+                continue
+            if setting.kind is bool:
+                default = setting.default
+                parts += [] if value == default else [setting.option if value else f"--no-{setting.option[2:]}"]
+            else:
+                parts.append(f"{setting.option} {setting.shown(value)}")
+    return parts
+
+
+def _planned(context, o: dict, given: dict, texts, began: float, seconds: float) -> tuple[ModelConfig, TrainConfig]:
+    """The configurations for a time: of an unfinished run, or of a new plan."""
+    from corpora.compute.processors import available
+    from rnnlm.run import unfinished_configs
+
+    if not o["force"] and (found := unfinished_configs(o["output"])) is not None:
+        return found
+    note("measuring how fast networks learn here")
+    with options.wrong_usage(context, (ValueError,)):
+        plan = planning().Plan(texts, given, seconds - (time.perf_counter() - began), o["threads"] or available())
+        configs = plan.find()
+        require_fit(*configs)
+    note(f"plan: about {planning().shown(plan.foreseen())} of training: {' '.join(as_options(configs))}")
+    return configs
+
+
+def _configs(context, given: dict) -> tuple[ModelConfig, TrainConfig]:
     """The configurations of train's options."""
     from rnnlm.legacy.options import c_float
 
-    given = values_of(ModelConfig, o) | values_of(TrainConfig, o)
-    given["direct"] = 2 * round(o["direct"] * 500_000)  # half of them are for classes
     with options.wrong_usage(context, (ValueError, OverflowError)):
         model, training = filled_in(given)
         if training.compatible:
@@ -163,8 +250,9 @@ def _configs(context, o: dict) -> tuple[ModelConfig, TrainConfig]:
 
 
 def _epoch_line(report) -> str:
+    about = "" if report.loss == "full" else "about "  # an estimate: words were drawn
     return (
-        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  train {report.train_entropy:.4f} bits  "
+        f"epoch {report.epoch:2d}  alpha {report.alpha:.6f}  train {about}{report.train_entropy:.4f} bits  "
         f"valid {report.valid_entropy:.4f} bits  perplexity {report.valid_perplexity:8.2f}  "
         f"{report.words_per_second / 1000:6.1f}k words/s  {report.seconds:.1f} s{'' if report.kept else '  (not kept)'}"
     )

@@ -35,7 +35,7 @@ from rnnlm.layers import (
 from rnnlm.optimizers import slots, step_of
 from rnnlm.stack import name_in
 from rnnlm.threads import Workers
-from rnnlm.updates import Dense, Rows, add_rows, norm
+from rnnlm.updates import Dense, Rows, norm
 
 _MOST_WORK = 2e10  # multiplications of one call: a second or less
 _FEW = 3e7  # multiplications of a block that one thread does as fast as two
@@ -49,7 +49,9 @@ class Minibatch:
         self.streams, self.bptt = config.batch_size, config.bptt
         self.real = np.dtype(model.config.dtype).type
         net, weights, n = model.config, model.weights, self.streams * self.bptt
-        work = 3 * n * (sum(a.size for name, a in model.params.items() if name not in "UED") + self._output_work())
+        recurrent = {name: a.size for name, a in model.params.items() if name not in "UE"}
+        own = model.output.parameters(net, len(model.vocab))
+        work = 3 * n * (sum(size for name, size in recurrent.items() if name not in own) + model.output.work(model))
         self.workers = Workers(threads if work > _FEW else 1, net.dtype)
         self.steps = self.bptt * max(1, int(_MOST_WORK / max(1, work)))
         self.dropout = Dropout(net, config)
@@ -69,10 +71,6 @@ class Minibatch:
     @classmethod
     def of(cls, model, config: TrainConfig, threads: int = 2) -> Minibatch:
         return cls(model, config, threads)
-
-    def _output_work(self) -> int:
-        """Multiplications of a word in the output layer, beyond those that parameters show."""
-        return 0
 
     def _make_layers(self, net: ModelConfig, weights, n: int) -> None:
         T, B, width, dtype = self.bptt, self.streams, padded(net.hidden), net.dtype
@@ -220,6 +218,11 @@ class Minibatch:
         if self.counters[0] < 0 or (words < -1).any() or (words >= n_words).any():
             raise ValueError(f"counters are {self.counters.tolist()}, words {words.tolist()[:5]}")
 
+    def use_all_words(self, whether: bool) -> None:
+        """Whether the output layer learns from all words, where its loss (``sampled``) draws some."""
+        self.output.use_all(whether)
+        self.gradients.update(self.output.gradients)
+
     # ---- a block
 
     def learn_block(self, targets: np.ndarray, alpha: float) -> np.ndarray:
@@ -242,6 +245,7 @@ class Minibatch:
         for at, packed in enumerate(self.packed):
             self._pack(at, packed)
         self.workers.share(lambda begin, end, scratch: self._forward(shape, inputs, begin, end, scratch), B)
+        self.output.block = int(self.counters[0])
         self.output.learn(
             self.above[-1][:n], words.ravel(), histories, self.errors[-1].hidden[:n], log_prob, self.real(1 / B)
         )
@@ -336,8 +340,7 @@ class Minibatch:
         else:
             self.embedding_rows.merge(self.workers, inputs, self.embedded_errors[:n])
             if net.tied:
-                rows = self.embedding_rows
-                add_rows(self.gradients["E"].values, rows.ids, rows.values, 0, rows.ids.size)
+                self.gradients["E"].add(self.workers, self.embedding_rows)
 
     def _both(self, own: list[np.ndarray]) -> list[np.ndarray]:
         """The slots m and v, the optimizer's own and what stands for those that it lacks."""

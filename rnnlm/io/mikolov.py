@@ -317,6 +317,8 @@ def _obstacles(lm: RecurrentLM, version: int) -> Iterator[str]:
     config, counts = lm.config, lm.vocab.counts
     if config.cell != "elman":
         yield f"its cell is {config.cell}, not elman"
+    elif config.is_stack:
+        yield "it has more layers, an embedding or another output layer than the toolkit's networks"
     if config.activation != "logistic":
         yield f"its activation is {config.activation}, not logistic"
     if version == 9 and (config.independent or config.old_classes):

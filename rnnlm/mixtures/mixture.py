@@ -286,7 +286,8 @@ def assemble(
 
     That is SRILM's ``-cache size -cache-lambda cache_weight``.  With ``neural_cache``, a size, there is one over the
     states of the first recurrent network (``rnnlm.mixtures.neural_cache``), too.  A cache is one more component of a
-    linear mixture, the last one; it is mixed linearly with a log-linear one.  CorpusError as ``Mixture`` and ``CacheLM``.
+    linear mixture, the last one; it is mixed linearly with a log-linear one.  CorpusError as ``Mixture`` and
+    ``CacheLM``.
     """
     mixture = Mixture(models, weights, kind, files=files)
     if neural_cache is not None:

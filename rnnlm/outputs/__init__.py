@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from rnnlm.updates import Dense, Rows
 
-OUTPUTS = {"softmax": "rnnlm.outputs.softmax", "full": "rnnlm.outputs.full"}
+OUTPUTS = {
+    "softmax": "rnnlm.outputs.softmax",
+    "full": "rnnlm.outputs.full",
+    "hierarchical": "rnnlm.outputs.hierarchical",
+}
 
 
 class Output(NamedTuple):
@@ -26,12 +30,14 @@ class Output(NamedTuple):
     distributions: Callable
     # (model, config: TrainConfig, n_rows, workers) -> Learner, for ``engines.minibatch``
     learner: Callable
+    work: Callable  # (model) -> multiplications for the scores that a word is learnt from
 
 
 class Learner(Protocol):
     """An output layer that learns from blocks of up to n rows."""
 
     gradients: dict[str, Dense | Rows]  # by parameter, of the last block
+    block: int  # number of the next one: what is drawn at random depends on it
 
     def learn(self, hidden, targets, histories, errors, log_prob, scale) -> None:
         """Fill gradients, errors (n, width) and log_prob (n,) float64 (natural; 0 where the target is -1).
@@ -44,9 +50,10 @@ class Learner(Protocol):
 
 def is_full(config) -> bool:
     """Whether a ``ModelConfig`` has the plain softmax over all words, of a stack."""
-    return config.is_stack and config.classes == 1 and not config.compression and not config.direct
+    is_softmax = config.output_layer == "softmax" and not config.compression and not config.direct
+    return config.is_stack and is_softmax and config.classes == 1
 
 
 def output_of(config) -> Output:
-    """The output layer of a ``ModelConfig``: a softmax over all words, or over classes and over the words of one."""
-    return import_module(OUTPUTS["full" if is_full(config) else "softmax"]).OUTPUT
+    """The output layer of a ``ModelConfig``: a softmax over all words, over classes and the words of one, or a tree."""
+    return import_module(OUTPUTS["full" if is_full(config) else config.output_layer]).OUTPUT

@@ -171,4 +171,20 @@ class FullLearner:
             self.workers.share(change, V, panel_width(O.dtype))
 
 
-OUTPUT = Output(parameters, log_probs, distributions, FullLearner)
+def work(model) -> int:
+    """Multiplications for the scores of all words."""
+    return model.output_weights[0].size
+
+
+def learner(model, config, n_rows: int, workers):
+    def full():
+        return FullLearner(model, config, n_rows, workers)
+
+    if config.loss == "full":
+        return full()
+    from rnnlm.outputs.sampled import SampledLearner
+
+    return SampledLearner(model, config, n_rows, workers, full)
+
+
+OUTPUT = Output(parameters, log_probs, distributions, learner, work)

@@ -263,4 +263,12 @@ def learner(model, config, n_rows, workers):
     return SoftmaxLearner(model, config, n_rows, workers)
 
 
-OUTPUT = Output(parameters, score_outputs, distributions, learner)
+def work(model) -> int:
+    """Multiplications for the scores of the classes, of the words of one class, and for the compression layer."""
+    config, sizes, counts = model.config, np.diff(model.class_start), np.maximum(model.vocab.counts, 1)
+    words = float(sizes[model.class_of_word] @ counts) / counts.sum()
+    below = config.compression or config.hidden
+    return int(below * (config.classes + words) + config.hidden * config.compression)
+
+
+OUTPUT = Output(parameters, score_outputs, distributions, learner, work)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from corpora.compute import simd
 from corpora.compute.jit import kernel
-from corpora.compute.simd import PAD, aligned_zeros, load, padded, padded_matrix, pointer, scalar, store
+from corpora.compute.simd import PAD, aligned_zeros, largest, load, padded, padded_matrix, pointer, scalar, store
 from rnnlm.matrix_loops import (
     add_scaled_rows,
     add_scaled_rows_to_each,
@@ -159,6 +159,22 @@ def _before(a, i):
 
 def test_a_negative_position_lies_before_and_does_not_wrap_around():
     assert _before(np.arange(10.0), -2) == 1.0
+
+
+@kernel
+def _largest(a, i, n):
+    return largest(pointer(a), i, n)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_largest_of_whole_vectors(dtype):
+    rng = np.random.default_rng(3)
+    for n in (PAD, 2 * PAD, 5 * PAD):
+        a = np.full(n + 5, 9.0, dtype)
+        a[3 : 3 + n] = rng.permutation(n) - 2.0 * n  # all negative, what lies around is larger
+        assert _largest(a, 3, n) == -n - 1
+        a[3 + n - 1] = 4.0
+        assert _largest(a, 3, n) == 4.0
 
 
 # ---- a vector times a matrix

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,33 @@ def test_the_model_of_a_run_that_has_not_ended_is_gone_on_from(folder):
     with pytest.raises(CorpusError, match="m: already exists; `force` replaces it"):
         check_outputs("m")
     assert check_outputs("m", force=True) is False
+
+
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [
+        ({"cell": "lstm", "classes": 1}, {}),
+        ({"cell": "lstm", "classes": 1, "embedding": 5, "tied": True}, {"loss": "sampled", "full_epochs": 1}),
+        ({"cell": "lstm", "classes": 1}, {"loss": "nce", "full_epochs": 2}),
+        ({"output_layer": "hierarchical", "classes": 1}, {}),
+        ({"direct": 40}, {"optimizer": "adam"}),
+    ],
+    ids=str,
+)
+def test_a_run_in_batches_goes_on_to_the_same_bytes(folder, model, training):
+    def run(output):
+        first = small_run(model=model, output=output)
+        batches = {"engine": "minibatch", "batch_size": 4, "bptt": 5, "samples": 6, "alpha": 0.01}
+        first.train_config = replace(first.train_config, **batches | training)
+        return first
+
+    list(run("whole").epochs())
+    for _ in range(2):
+        epochs = run("m").epochs()
+        next(epochs)
+        epochs.close()  # as when reports are not read any more
+    assert [report.epoch for report in run("m").epochs()] == [2]
+    assert (folder / "m").read_bytes() == (folder / "whole").read_bytes()
 
 
 @posix
