@@ -5,6 +5,7 @@ Legend: V words, B streams, T steps, n = B * T rows; H hidden units, G gates, S 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -44,13 +45,19 @@ def needed(model: ModelConfig, training: TrainConfig, n_words: int) -> Need:
     copies = int(training.average > 0)
     learning, block = parameters * copies, 0
     if training.engine == "minibatch":
-        rows, layers = training.batch_size * training.bptt, model.cell != "jordan"
+        rows = training.batch_size * training.bptt
         # gradients of the words that a block has, where no more can be
         sparse = "E" if model.embedding else "U"
         width = sizes[sparse] // n_words
         gradients = parameters + rows * width - (0 if model.tied else sizes[sparse])
+        if training.loss != "full":  # gradients of words that were drawn, and those of all only at the end
+            gradients += (min(training.samples, n_words) + rows * (1 + model.tied)) * model.hidden
+            gradients -= 0 if training.full_epochs else sizes["E" if model.tied else "O"]
         learning += gradients + parameters * slots(training)
-        block = _layers(model, training) + _outputs(model, rows, n_words) if layers else _jordan(model, rows, n_words)
+        if model.cell == "jordan":
+            block = _jordan(model, rows, n_words)
+        else:
+            block = _layers(model, training) + _outputs(model, training, rows, n_words)
         block += _SCORED * padded(model.hidden) + (_SCORED_FULLY * n_words if is_full(model) else 0)
     # direct connections are zeros, which take no memory before they are written to
     return Need(*(item * n for n in (parameters, parameters - model.direct, learning, block)))
@@ -77,11 +84,22 @@ def _jordan(model: ModelConfig, rows: int, n_words: int) -> int:
     return rows * (2 * padded(n_words) + 2 * (padded(model.hidden) + model.hidden)) + 4 * n_words * model.hidden
 
 
-def _outputs(model: ModelConfig, rows: int, n_words: int) -> int:
-    """Numbers that the output layer holds of a block."""
-    if is_full(model):
-        from rnnlm.outputs.full import rows_at_once
+def _outputs(model: ModelConfig, training: TrainConfig, rows: int, n_words: int) -> int:
+    """Numbers that the output layer holds of a block; of classes, that they are equally large."""
+    from rnnlm.outputs.batches import whole
+    from rnnlm.outputs.full import rows_at_once
 
-        held = rows_at_once(rows, n_words)
-        return held * (n_words + model.hidden)
-    return rows * (model.classes + 2 * (model.compression or model.hidden))
+    H, below = model.hidden, padded(model.compression or model.hidden)
+    if training.loss != "full":
+        drawn = min(training.samples, n_words)
+        of_all = rows_at_once(rows, n_words) * (n_words + H) if training.full_epochs else 0
+        return drawn * H + rows * (drawn + H) + (drawn + rows) * H + of_all
+    if is_full(model):
+        return rows_at_once(rows, n_words) * (n_words + H)
+    if model.output_layer != "softmax":  # a tree: the nodes on the path to each word
+        return 4 * rows * math.ceil(2 * math.log2(n_words))
+    size = max(model.classes, -(-n_words // model.classes))
+    held = rows_at_once(rows, size)
+    total = held * (whole(size) + 2 * below + H) + held * (whole(model.classes) if model.classes > 1 else 0)
+    total += rows * (2 * below + H) if model.compression else 0
+    return total + model.direct // 4  # which of them a block has touched

@@ -164,10 +164,12 @@ class Minibatch:
         small.differentiate(np.zeros((1, 1), np.int32))
         # a step in arrays of one number: neither are weights written to, nor do slots take memory twice
         tiny, step = aligned_zeros((1, 1), self.real), step_of(self.config, 0.0, 1.0, 1).in_reals(self.real)
-        dense, rows = Dense(tiny), Rows(tiny, 1)
-        rows.merge(self.workers, np.zeros(1, np.int32), tiny)
-        norm([dense, rows], self.workers)
-        for gradient in (dense, rows):
+        gradients = [Dense(tiny)]
+        for ids in (gradient.ids for gradient in small.gradients.values() if isinstance(gradient, Rows)):
+            gradients.append(Rows(tiny, 1))
+            gradients[-1].ids = np.zeros(1, ids.dtype)  # those of direct connections are of another type
+        norm(gradients, self.workers)
+        for gradient in gradients:
             gradient.update(self.workers, *self._both([tiny] * slots(self.config)), step)
 
     def start_text(self, context: float | np.ndarray | None = None) -> None:
