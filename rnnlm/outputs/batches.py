@@ -20,7 +20,7 @@ from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.config import MAX_DIRECT_ORDER
 from rnnlm.features import add_features, feature_runs
 from rnnlm.matrix_loops import add_scaled_rows_to_each
-from rnnlm.outputs.groups import row_scores
+from rnnlm.outputs.groups import row_scores, tile_rows
 from rnnlm.updates import Dense, Rows
 
 _MOST_SCORES = 1 << 24  # of a softmax, for all rows together, that are held at once
@@ -214,15 +214,16 @@ def send_class_back(O, block, rows, classes, class_start, k, dO):
     n, width, stride, S = class_start[c + 1] - class_start[c], rows.X.shape[1], rows.S.shape[1], pointer(rows.S)
     one, first = np.int64(1), classes.first[k] * width
     G, E, X, out = pointer(dO), pointer(rows.E), pointer(rows.X), pointer(block.E)
-    if classes.is_new[k]:
-        for i in range(first, first + n * width):
-            store(G, i, scalar(G, 0.0))
-    add_scaled_rows_to_each(G, first, width, n, S, a * stride, one, stride, X, a * width, width, b - a, width)
     for i in range(a * width, b * width):
         store(E, i, scalar(E, 0.0))
-    add_scaled_rows_to_each(
-        E, a * width, width, b - a, S, a * stride, stride, one, pointer(O), class_start[c] * width, width, n, width
-    )
+    tile = tile_rows(width)  # words whose rows stay in the nearest cache
+    for done in range(np.int64(0), n, tile):
+        some, s, g, o = min(tile, n - done), a * stride + done, first + done * width, (class_start[c] + done) * width
+        if classes.is_new[k]:
+            for i in range(g, g + some * width):
+                store(G, i, scalar(G, 0.0))
+        add_scaled_rows_to_each(G, g, width, some, S, s, one, stride, X, a * width, width, b - a, width)
+        add_scaled_rows_to_each(E, a * width, width, b - a, S, s, stride, one, pointer(O), o, width, some, width)
     for i in range(a, b):
         at = classes.order[i] * width
         for j in range(width):
