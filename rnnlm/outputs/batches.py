@@ -15,7 +15,7 @@ import numpy as np
 
 from corpora.compute.jit import exact_kernel, exp, kernel, stage
 from corpora.compute.matmul import multiply, multiply_across, panel_width, transpose
-from corpora.compute.simd import aligned_zeros, largest, load, pointer, scalar, store
+from corpora.compute.simd import PAD, aligned_zeros, largest, load, pointer, scalar, store
 from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.config import MAX_DIRECT_ORDER
 from rnnlm.features import add_features, feature_runs
@@ -137,7 +137,9 @@ def learn_rows(group, block, shape, number, n, targets, scale, begin, end, room)
     starts_room, lengths_room = np.zeros(MAX_DIRECT_ORDER, np.int64), np.zeros(MAX_DIRECT_ORDER, np.int64)
     starts, lengths = pointer(starts_room), pointer(lengths_room)
     part = (begin, end)
-    multiply(group.S, block.X, group.M, shape.n_below, one, zero, part, (zero, n), zero, room)
+    # whole vectors, of which the last ones hold zeros: M has as many rows, and rows as long
+    n_whole, width = (n + PAD - 1) // PAD * PAD, block.X.shape[1]
+    multiply(group.S, block.X, group.M, shape.n_below, one, zero, part, (zero, n_whole), zero, room)
     for r in range(begin, end):
         target, at = np.int64(targets[r]), r * stride
         block.log_prob[r] = 0.0
@@ -149,7 +151,7 @@ def learn_rows(group, block, shape, number, n, targets, scale, begin, end, room)
                 feature_runs(block.histories[r], shape.order, number, n, shape.n_direct, starts, lengths)
                 add_features(S, at, group.D, shape.order, starts, lengths)
             block.log_prob[r] = softmax_errors(S, at, n, target, scale)
-    multiply(block.E, group.S, group.M, n, zero, zero, part, (zero, shape.n_below), zero, room)
+    multiply(block.E, group.S, group.M, n, zero, zero, part, (zero, width), zero, room)
     transpose(block.X, part, shape.n_below, group.across)
 
 
