@@ -27,8 +27,8 @@ test-slow: install
 
 # kernels as plain Python
 PLAIN := $(addprefix tests/corpora/test_,$(addsuffix .py,bytes_simd jit libm simd stream tables vocab)) \
-	$(addprefix tests/rnnlm/test_,$(addsuffix .py,cache dynamic exact gradients initial io_arpa mixture model \
-		ngram_build ngram_counts ngram_countfiles ngram_estimate ngram_model ngram_prune ngram_reference online trainer)) \
+	$(addprefix tests/rnnlm/test_,$(addsuffix .py,cache dropout dynamic exact gradients initial io_arpa mixture model \
+		ngram_build ngram_counts ngram_countfiles ngram_estimate ngram_model ngram_prune ngram_reference online optimizers trainer)) \
 	$(addprefix tests/w2v/test_,$(addsuffix .py,cluster io_binary io_text kernels phrases rows sampling shards trainer))
 
 test-plain: install

@@ -162,7 +162,13 @@ class Minibatch:
     def _warm_up(self) -> None:
         small = type(self)(self.model, replace(self.config, batch_size=1, bptt=1), 1)
         small.differentiate(np.zeros((1, 1), np.int32))
-        small.step(0.0)
+        # a step in arrays of one number: neither are weights written to, nor do slots take memory twice
+        tiny, step = aligned_zeros((1, 1), self.real), step_of(self.config, 0.0, 1.0, 1).in_reals(self.real)
+        dense, rows = Dense(tiny), Rows(tiny, 1)
+        rows.merge(self.workers, np.zeros(1, np.int32), tiny)
+        norm([dense, rows], self.workers)
+        for gradient in (dense, rows):
+            gradient.update(self.workers, *self._both([tiny] * slots(self.config)), step)
 
     def start_text(self, context: float | np.ndarray | None = None) -> None:
         net = self.model.config
@@ -336,6 +342,10 @@ class Minibatch:
             if net.tied:
                 self.gradients["E"].add(self.workers, self.embedding_rows)
 
+    def _both(self, own: list[np.ndarray]) -> list[np.ndarray]:
+        """The slots m and v, the optimizer's own and what stands for those that it lacks."""
+        return [*own, self._no_slot, self._no_slot][:2]
+
     def step(self, alpha: float) -> None:
         """Change the weights by the gradients."""
         config = self.config
@@ -346,8 +356,7 @@ class Minibatch:
         self.counters[0] += 1
         step = step_of(config, alpha, factor, int(self.counters[0])).in_reals(self.real)
         for name, gradient in self.gradients.items():
-            m, v = [*self.slots[name], self._no_slot, self._no_slot][:2]
-            gradient.update(self.workers, m, v, step)
+            gradient.update(self.workers, *self._both(self.slots[name]), step)
         self.model.weights_have_changed()
 
 

@@ -130,6 +130,7 @@ def test_what_cannot_be_is_one_line(given, message):
         ({"cell": "lstm", "bptt": 0}, "`bptt` 0: a block has at least 1 word"),
         ({"cell": "lstm", "compatible": True}, "`compatible`: rnnlm 0.4b has no `cell` lstm"),
         ({"layers": 2, "compatible": True}, "`compatible`: rnnlm 0.4b has no `engine` minibatch"),
+        ({"cell": "jordan", "engine": "minibatch", "dropout": 0.5}, "`dropout` 0.5: `cell` jordan has none"),
     ],
 )
 def test_what_does_not_go_together_is_one_line(given, message):

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from corpora.compute.kernels import Kernel, described
 from corpora.errors import CorpusError
+from rnnlm import updates
 from rnnlm.data import Texts
 from rnnlm.defaults import filled_in
 from rnnlm.engines import minibatch
@@ -29,6 +31,9 @@ KINDS = {
     },
     "units": {"cell": "elman", "hidden": 6, "layers": 2, "schedule": "onecycle", "max_epochs": 3, "dropout": 0.3,
               "optimizer": "rmsprop", "independent": True},
+    "gru": {"cell": "gru", "hidden": 6, "reset": "before", "schedule": "constant", "max_epochs": 3,
+            "dropout_recurrent": 0.3, "gradient_cutoff": 0.05},
+    "jordan": {"cell": "jordan", "hidden": 6, "schedule": "linear", "max_epochs": 3, "average": 2, "clip_norm": 0.1},
     "adagrad": {"cell": "lstm", "hidden": 6, "optimizer": "adagrad", "schedule": "cosine", "max_epochs": 3,
                 "average": 1, "dtype": "float64"},
 }  # fmt: skip
@@ -131,6 +136,30 @@ def test_a_run_that_was_killed_goes_on_from_its_best_epoch(kind):
     assert not Path("m.checkpoint").exists()
     list(small_run(kind=kind).epochs())
     assert Path("m").read_bytes() == Path("whole").read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_warming_up_compiles_all_that_training_calls_and_writes_to_nothing(kind, monkeypatch):
+    run = small_run(kind=kind)
+    trainer = run._begin()
+    params, engine = trainer.model.params, trainer.engine
+    params["U"].flat[0] = -0.0  # which adding 0 would change
+    before = {name: values.tobytes() for name, values in (params | engine.state()).items()}
+    wanted, prepare = [], Kernel._prepare
+
+    def recorded(kernel, key):
+        wanted.append((kernel.__name__, described(key)))
+        return prepare(kernel, key)
+
+    monkeypatch.setattr(Kernel, "_prepare", recorded)
+    for kernel in (value for value in vars(updates).values() if isinstance(value, Kernel)):
+        monkeypatch.setattr(kernel, "_loaded", {})  # by other tests
+    trainer.warm_up()
+    assert {name: values.tobytes() for name, values in (params | engine.state()).items()} == before
+    known = set(wanted)
+    assert {"update_all", "update_rows", "merge_rows", "sum_of_squares"} <= {name for name, _ in known}
+    trainer.learn(*trainer.take(0))
+    assert set(wanted) == known
 
 
 def test_some_of_these_epochs_are_not_kept():
