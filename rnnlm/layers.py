@@ -43,7 +43,7 @@ class Steps(NamedTuple):
     hidden: np.ndarray  # (n, width) what comes of it
     tape: np.ndarray  # (K, n, width)
     state: np.ndarray  # (S, B, width) before the first step, then after the last
-    is_reset: np.ndarray  # (n,) uint8: the step begins with ``reset`` in the place of the state before it
+    is_reset: np.ndarray  # (n,) uint8: the step begins with ``reset`` instead of the state before it
     reset: np.ndarray  # (1,) each element of that state
 
 

@@ -56,7 +56,7 @@ def usual_epochs(n_words: int) -> int:
 
 
 def with_width(given: Mapping[str, object], hidden: int, epochs: int, n_vocab: int) -> tuple[ModelConfig, TrainConfig]:
-    """The configurations of a network this wide for so many epochs, where ``given`` does not say otherwise."""
+    """The configurations of a network this wide for this number of epochs, where ``given`` does not say otherwise."""
     cell = given.get("cell") or "lstm"
     dropout = 0.5 if epochs >= 12 else 0.4 if epochs >= 7 else 0.25 if epochs >= 3 else 0.1
     chosen: dict[str, object] = {
@@ -144,7 +144,7 @@ class Plan:
         return fits, epochs
 
     def _needs(self, width: int, epochs: int) -> float:
-        """Seconds for so many epochs of a network."""
+        """Seconds for a number of epochs of a network."""
         drawn, full, validation = self._measured(width)
         _, training = self._configs(width, epochs)
         n, n_full = self.texts.train.size, epochs if training.loss == "full" else training.full_epochs

@@ -30,6 +30,10 @@ class Workers:
 
         The parts depend on the number of threads, so that what is computed for one must not depend on its part.
         """
+        if self.n == 1:  # small blocks come often
+            if n > 0:
+                work(0, n, self._scratch[0])
+            return
         units = -(-n // unit)
         bounds = [min(n, -(-units * k // self.n) * unit) for k in range(self.n + 1)]
         jobs = [

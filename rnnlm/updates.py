@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from corpora.compute.jit import kernel, stage
+from corpora.compute.jit import exact_kernel, kernel, stage
 from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
 from rnnlm.optimizers import OPTIMIZERS
 
@@ -69,6 +69,35 @@ def sum_of_squares(x, begin, end):
     return total
 
 
+@exact_kernel
+def sort_rows(ids, n, counts, order, starts, found):
+    """Bring the n rows with equal ids together; how many different ids there are; -1: left out.
+
+    found[u] is the u-th that occurs and order[starts[u] : starts[u+1]] its rows, ascending.  counts: zero for every
+    id, before and after.
+    """
+    n_found, place = np.int64(0), np.int64(0)
+    for r in range(n):
+        if ids[r] >= 0:
+            counts[ids[r]] += 1
+    for r in range(n):
+        each = ids[r]
+        if each < 0:
+            continue
+        if counts[each] > 0:  # first seen: from now on, -1 minus the place of its next row
+            starts[n_found], found[n_found] = place, each
+            n_found += 1
+            size = counts[each]
+            counts[each] = -1 - place
+            place += size
+        order[-1 - counts[each]] = r
+        counts[each] -= 1
+    starts[n_found] = place
+    for u in range(n_found):
+        counts[found[u]] = 0
+    return n_found
+
+
 @kernel
 def merge_rows(D, order, starts, out, begin, end):
     """out[u] = the sum of rows D[order[starts[u] : starts[u+1]]], one after another, u from begin to end."""
@@ -123,15 +152,16 @@ class Rows:
         self.weights = weights
         self.values = aligned_zeros((n, weights.shape[1]), weights.dtype)
         self.ids = np.empty(0, np.int32)
+        self._counts = np.zeros(len(weights), np.int64)  # scratch
 
     def merge(self, workers, ids: np.ndarray, D: np.ndarray) -> None:
         """The sums of rows of D (n, columns) by ids (n,); -1: none."""
-        order = np.argsort(ids, kind="stable")
-        order = order[np.searchsorted(ids[order], 0) :]
-        ordered = ids[order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if ordered.size else []
-        starts = np.append(starts, ordered.size).astype(np.int64)
-        self.ids = ordered[starts[:-1]]
+        order, starts, found = (
+            np.empty(ids.size, np.int64),
+            np.empty(ids.size + 1, np.int64),
+            np.empty(ids.size, np.int32),
+        )
+        self.ids = found[: sort_rows(ids, ids.size, self._counts, order, starts, found)]
         workers.share(lambda begin, end, _: merge_rows(D, order, starts, self.values, begin, end), self.ids.size)
 
     def add(self, workers, rows: Rows) -> None:

@@ -23,7 +23,7 @@ from corpora.compute.simd import aligned_zeros, lanes_of, load, pointer, scalar,
 # rows of a block: with two vectors each, their factor and a part of a panel, they fit the registers (32, or 16 of
 # AVX2); and so do the addresses of their factors (16), without which 12 rows are slower than 10
 ROWS = 10 if VECTOR_BYTES == 64 else 6
-DEPTH = 384  # rows of B that are packed at once, at most: as much of ROWS rows of A stays in the first-level cache
+DEPTH = 384  # rows of B that are packed at once, at most: as much of a block of A stays in the first-level cache
 PACKED = 1 << 19  # bytes that are packed at once: half of a second-level cache
 
 
@@ -107,7 +107,7 @@ _1_half, _2_half, _4_half, _6_half, _10_half = (_block(r, 1) for r in (1, 2, 4, 
 
 @exact_kernel
 def _wide_rows(rows, C, c0, ldc, A, a0, lda, P, p0, k, accumulate):
-    """``rows`` <= ROWS rows of C, as wide as a panel."""
+    """Some rows of C, at most ROWS, as wide as a panel."""
     if rows == 6:
         _6(C, c0, ldc, A, a0, lda, P, p0, k, accumulate)
     elif rows == 5:

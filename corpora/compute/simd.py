@@ -114,8 +114,8 @@ def lanes_of(typing_context, a):
 
 
 @intrinsic(plain_simd.largest)
-def largest(typing_context, a, i, n):
-    """The largest of a[i : i+n], flat; n a multiple of ``lanes_of`` and above 0.  LLVM leaves such loops scalar."""
+def _largest_of_vectors(typing_context, a, i, n):
+    """The largest of a[i : i+n], flat; n a multiple of ``lanes_of`` and above 0."""
 
     def code(context, builder, signature, args):
         vector, lanes = llvm.vector(signature.args[0])
@@ -140,3 +140,15 @@ def largest(typing_context, a, i, n):
         return builder.extract_element(best, ir.Constant(llvm.I32, 0))
 
     return a.dtype(a, types.int64, types.int64), code
+
+
+@kernel
+def largest(a, i, n):
+    """The largest of a[i : i+n], flat, n above 0.  LLVM leaves a loop with ``max`` scalar."""
+    whole = n // lanes_of(a) * lanes_of(a)
+    top = load(a, i)
+    if whole > 0:
+        top = _largest_of_vectors(a, i, whole)
+    for k in range(i + whole, i + n):
+        top = max(top, load(a, k))
+    return top

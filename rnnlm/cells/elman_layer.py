@@ -36,7 +36,7 @@ def elman_layer_forward(weights, steps, shape, begin, end):
 
 @stage
 def elman_step_back(steps, errors, shape, t, begin, end):
-    """The errors of the sums of step t, in the place of ``gates``."""
+    """The errors of the sums of step t, in place of the gates."""
     ld, width = steps.gates.shape[1], steps.hidden.shape[1]
     gates, hidden, above, state = (
         pointer(steps.gates), pointer(steps.hidden), pointer(errors.hidden), pointer(errors.state)

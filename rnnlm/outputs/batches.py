@@ -15,12 +15,12 @@ import numpy as np
 
 from corpora.compute.jit import exact_kernel, exp, kernel, stage
 from corpora.compute.matmul import multiply, multiply_across, panel_width, transpose
-from corpora.compute.simd import aligned_zeros, largest, load, pointer, scalar, store
+from corpora.compute.simd import PAD, aligned_zeros, largest, load, pointer, scalar, store
 from rnnlm.activations import LOGISTIC, activate, scale_by_derivative
 from rnnlm.config import MAX_DIRECT_ORDER
 from rnnlm.features import add_features, feature_runs
 from rnnlm.matrix_loops import add_scaled_rows_to_each
-from rnnlm.outputs.groups import row_scores
+from rnnlm.outputs.groups import row_scores, tile_rows
 from rnnlm.updates import Dense, Rows
 
 _MOST_SCORES = 1 << 24  # of a softmax, for all rows together, that are held at once
@@ -137,7 +137,9 @@ def learn_rows(group, block, shape, number, n, targets, scale, begin, end, room)
     starts_room, lengths_room = np.zeros(MAX_DIRECT_ORDER, np.int64), np.zeros(MAX_DIRECT_ORDER, np.int64)
     starts, lengths = pointer(starts_room), pointer(lengths_room)
     part = (begin, end)
-    multiply(group.S, block.X, group.M, shape.n_below, one, zero, part, (zero, n), zero, room)
+    # whole vectors, of which the last ones hold zeros: M has as many rows, and rows as long
+    n_whole, width = (n + PAD - 1) // PAD * PAD, block.X.shape[1]
+    multiply(group.S, block.X, group.M, shape.n_below, one, zero, part, (zero, n_whole), zero, room)
     for r in range(begin, end):
         target, at = np.int64(targets[r]), r * stride
         block.log_prob[r] = 0.0
@@ -149,7 +151,7 @@ def learn_rows(group, block, shape, number, n, targets, scale, begin, end, room)
                 feature_runs(block.histories[r], shape.order, number, n, shape.n_direct, starts, lengths)
                 add_features(S, at, group.D, shape.order, starts, lengths)
             block.log_prob[r] = softmax_errors(S, at, n, target, scale)
-    multiply(block.E, group.S, group.M, n, zero, zero, part, (zero, shape.n_below), zero, room)
+    multiply(block.E, group.S, group.M, n, zero, zero, part, (zero, width), zero, room)
     transpose(block.X, part, shape.n_below, group.across)
 
 
@@ -214,15 +216,16 @@ def send_class_back(O, block, rows, classes, class_start, k, dO):
     n, width, stride, S = class_start[c + 1] - class_start[c], rows.X.shape[1], rows.S.shape[1], pointer(rows.S)
     one, first = np.int64(1), classes.first[k] * width
     G, E, X, out = pointer(dO), pointer(rows.E), pointer(rows.X), pointer(block.E)
-    if classes.is_new[k]:
-        for i in range(first, first + n * width):
-            store(G, i, scalar(G, 0.0))
-    add_scaled_rows_to_each(G, first, width, n, S, a * stride, one, stride, X, a * width, width, b - a, width)
     for i in range(a * width, b * width):
         store(E, i, scalar(E, 0.0))
-    add_scaled_rows_to_each(
-        E, a * width, width, b - a, S, a * stride, stride, one, pointer(O), class_start[c] * width, width, n, width
-    )
+    tile = tile_rows(width)  # words whose rows stay in the nearest cache
+    for done in range(np.int64(0), n, tile):
+        some, s, g, o = min(tile, n - done), a * stride + done, first + done * width, (class_start[c] + done) * width
+        if classes.is_new[k]:
+            for i in range(g, g + some * width):
+                store(G, i, scalar(G, 0.0))
+        add_scaled_rows_to_each(G, g, width, some, S, s, one, stride, X, a * width, width, b - a, width)
+        add_scaled_rows_to_each(E, a * width, width, b - a, S, s, stride, one, pointer(O), o, width, some, width)
     for i in range(a, b):
         at = classes.order[i] * width
         for j in range(width):

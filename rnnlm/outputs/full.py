@@ -11,7 +11,7 @@ import numpy as np
 
 from corpora.compute.jit import exp, kernel, stage
 from corpora.compute.matmul import multiply, multiply_across, panel_width, room_for_products, transpose
-from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
+from corpora.compute.simd import aligned_zeros, largest, load, pointer, scalar, store
 from rnnlm.cells import Parameter
 from rnnlm.layers import sum_rows
 from rnnlm.outputs import Output
@@ -31,12 +31,9 @@ def parameters(config, n_words: int) -> dict[str, Parameter]:
 @stage
 def add_bias(S, at, bias, n):
     """S[at : at+n] += bias; returns the largest of them."""
-    top = load(S, at) + load(bias, 0)
     for i in range(n):
-        s = load(S, at + i) + load(bias, i)
-        store(S, at + i, s)
-        top = max(top, s)
-    return top
+        store(S, at + i, load(S, at + i) + load(bias, i))
+    return largest(S, at, n)
 
 
 @stage

@@ -23,7 +23,7 @@ from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
 from corpora.huffman import huffman
 from rnnlm.cells import Parameter
 from rnnlm.outputs import Output
-from rnnlm.updates import Rows
+from rnnlm.updates import Rows, sort_rows
 
 
 class Tree(NamedTuple):
@@ -155,34 +155,18 @@ def distributions(weights, shape, hidden_states, histories, class_start, probabi
 
 
 @exact_kernel
-def lay_out_paths(targets, tree, paths):
-    """Fill all of ``paths`` but the errors, from targets (n,); how many nodes occur, in the order of first sight."""
-    n_found, total = np.int64(0), np.int64(0)
+def lay_out_paths(targets, tree, paths, found):
+    """Fill all of ``paths`` but the errors, from targets (n,); how many nodes occur, which are in ``found``."""
+    total = np.int64(0)
     for r in range(targets.size):
         paths.starts[r] = total
         word = np.int64(targets[r])
         if word >= 0:
             for i in range(tree.offsets[word], tree.offsets[word + 1]):
-                node = tree.points[i]
-                paths.nodes[total], paths.rows[total] = node, r
-                paths.counts[node] += 1
+                paths.nodes[total], paths.rows[total] = tree.points[i], r
                 total += 1
     paths.starts[targets.size] = total
-    place = np.int64(0)
-    for i in range(total):
-        node = paths.nodes[i]
-        if paths.counts[node] > 0:  # first seen: from now on, minus one minus where its next decision goes
-            paths.node_starts[n_found] = place
-            n_found += 1
-            size = paths.counts[node]
-            paths.counts[node] = -1 - place
-            place += size
-        paths.order[-1 - paths.counts[node]] = i
-        paths.counts[node] -= 1
-    paths.node_starts[n_found] = total
-    for i in range(total):
-        paths.counts[paths.nodes[i]] = 0
-    return n_found
+    return sort_rows(paths.nodes, total, paths.counts, paths.order, paths.node_starts, found)
 
 
 @kernel
@@ -209,12 +193,11 @@ def learn_rows(weights, hidden, errors, targets, paths, scale, begin, end, log_p
 
 
 @kernel
-def learn_nodes(hidden, paths, dN, dbias, ids, begin, end):
+def learn_nodes(hidden, paths, dN, dbias, begin, end):
     """The gradients of the nodes that occur, begin to end: sums over their decisions, row after row."""
     n_below, width, X, out = dN.shape[1], hidden.shape[1], pointer(hidden), pointer(dN)
     for u in range(begin, end):
         first = paths.node_starts[u]
-        ids[u] = paths.nodes[paths.order[first]]
         total = scalar(out, 0.0)
         for i in range(n_below):
             store(out, u * n_below + i, scalar(out, 0.0))
@@ -245,13 +228,13 @@ class TreeLearner:
 
     def learn(self, hidden, targets, histories, errors, log_prob, scale) -> None:
         dN, dbias = (gradient.values for gradient in self.gradients.values())
-        n_nodes = lay_out_paths(targets, self.tree, self.paths)
+        n_nodes = lay_out_paths(targets, self.tree, self.paths, self.ids)
 
         def rows(begin, end, _):
             learn_rows(self.weights, hidden, errors, targets, self.paths, scale, begin, end, log_prob)
 
         def nodes(begin, end, _):
-            learn_nodes(hidden, self.paths, dN, dbias, self.ids, begin, end)
+            learn_nodes(hidden, self.paths, dN, dbias, begin, end)
 
         self.workers.share(rows, targets.size)
         self.workers.share(nodes, n_nodes)

@@ -24,7 +24,7 @@ import numpy as np
 
 from corpora.compute.jit import exp, kernel, stage
 from corpora.compute.matmul import multiply, multiply_across, panel_width, transpose
-from corpora.compute.simd import aligned_zeros, load, pointer, scalar, store
+from corpora.compute.simd import aligned_zeros, largest, load, pointer, scalar, store
 from rnnlm.layers import gather_rows, sum_rows
 from rnnlm.updates import Rows
 
@@ -68,13 +68,10 @@ class Targets(NamedTuple):
 def importance_errors(S, at, drawn, target, score, scale):
     """Errors of the drawn words instead of their scores; (error of the target, log P~)."""
     n = drawn.ids.size
-    top = score
     for i in range(n):
         s = load(S, at + i) + drawn.bias[i]
-        if drawn.ids[i] == target:
-            s = scalar(S, -1e30)
-        store(S, at + i, s)
-        top = max(top, s)
+        store(S, at + i, scalar(S, -1e30) if drawn.ids[i] == target else s)
+    top = max(score, largest(S, at, n))
     own = exp(score - top)
     total = own
     for i in range(n):

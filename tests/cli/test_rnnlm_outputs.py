@@ -23,7 +23,9 @@ def test_a_tree_is_trained_scored_described_and_not_converted(folder, done, refu
     refused("convert m -o text --to 0.4b-text", 1, "another output layer than the toolkit's networks")
 
 
-@pytest.mark.parametrize("options", ["--engine minibatch", "--cell lstm --class 5 --compression 4 --direct 0.001"])
+@pytest.mark.parametrize(
+    "options", ["--engine minibatch --class 5", "--cell lstm --class 5 --compression 4 --direct 0.001"]
+)
 def test_classes_are_learnt_in_batches(folder, done, options):
     assert len(epochs_of(done(TRAIN + options))) == 3
     assert "perplexity" in done("ppl -m m valid.txt")

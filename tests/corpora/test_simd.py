@@ -167,14 +167,15 @@ def _largest(a, i, n):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_largest_of_whole_vectors(dtype):
+def test_the_largest_of_a_part(dtype):
     rng = np.random.default_rng(3)
-    for n in (PAD, 2 * PAD, 5 * PAD):
+    for n in (1, PAD - 1, PAD, 2 * PAD + 3, 5 * PAD):
         a = np.full(n + 5, 9.0, dtype)
         a[3 : 3 + n] = rng.permutation(n) - 2.0 * n  # all negative, what lies around is larger
         assert _largest(a, 3, n) == -n - 1
-        a[3 + n - 1] = 4.0
-        assert _largest(a, 3, n) == 4.0
+        for at in range(n):
+            a[3 + at] = at + 1
+            assert _largest(a, 3, n) == at + 1
 
 
 # ---- a vector times a matrix
