@@ -23,7 +23,7 @@ from corpora.compute.simd import aligned_zeros, lanes_of, load, pointer, scalar,
 # rows of a block: with two vectors each, their factor and a part of a panel, they fit the registers (32, or 16 of
 # AVX2); and so do the addresses of their factors (16), without which 12 rows are slower than 10
 ROWS = 10 if VECTOR_BYTES == 64 else 6
-DEPTH = 384  # rows of B that are packed at once, at most: as much of a block of A stays in the first-level cache
+DEPTH = 704  # rows of B that are packed at once, at most: as much of a block of A stays in the first-level cache
 PACKED = 1 << 19  # bytes that are packed at once: half of a second-level cache
 
 
@@ -40,7 +40,8 @@ def packed_size(k: int, n: int, dtype) -> int:
 
 def room_for_products(dtype) -> np.ndarray:
     """Scratch for ``multiply``: packed panels, and a block of the result that is narrower than its panel."""
-    return aligned_zeros((PACKED // np.dtype(dtype).itemsize + ROWS * panel_width(dtype),), dtype)
+    width = panel_width(dtype)
+    return aligned_zeros((PACKED // np.dtype(dtype).itemsize + max(ROWS, width // 2) * width,), dtype)
 
 
 def _plain_block(n_rows: int, n_vectors: int):
@@ -186,16 +187,68 @@ def _panel(C, c0, ldc, m, width, A, a0, lda, P, p0, k, tile, t0, accumulate):
                 store(C, at + r * ldc + i, load(tile, t0 + r * ldp + i))
 
 
+def _plain_transpose_square(B, b0, ldb, P, p0, ldp):
+    lanes = plain_simd.lanes_of(B)
+    for j in range(lanes):
+        for i in range(lanes):
+            plain_simd.store(P, p0 + i * ldp + j, plain_simd.load(B, b0 + j * ldb + i))
+
+
+@intrinsic(_plain_transpose_square)
+def _transpose_square(typing_context, B, b0, ldb, P, p0, ldp):
+    """P[p0 + i*ldp + j] = B[b0 + j*ldb + i], i and j < lanes: in registers, by halves that change places."""
+
+    def code(context, builder, signature, args):
+        vector, lanes = llvm.vector(signature.args[0])
+        b_data, p_data = (llvm.data(context, builder, signature.args[i], args[i]) for i in (0, 3))
+        b0, ldb, p0, ldp = (args[i] for i in (1, 2, 4, 5))
+
+        def place(first, ld, r):
+            return builder.add(first, builder.mul(ld, llvm.constant(r)))
+
+        rows = [llvm.load(builder, b_data, place(b0, ldb, r), vector) for r in range(lanes)]
+        kind, distance = ir.VectorType(llvm.I32, lanes), 1
+        while distance < lanes:
+            low = [k if not k & distance else lanes + k - distance for k in range(lanes)]
+            high = [k + distance if not k & distance else lanes + k for k in range(lanes)]
+            for i in range(lanes):
+                if not i & distance:
+                    pair = rows[i], rows[i | distance]
+                    rows[i], rows[i | distance] = (
+                        builder.shuffle_vector(*pair, ir.Constant(kind, mask)) for mask in (low, high)
+                    )
+            distance *= 2
+        for r in range(lanes):
+            llvm.store(builder, rows[r], p_data, place(p0, ldp, r))
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(B, i, i, P, i, i), code
+
+
+@exact_kernel
+def _pack_rows(B, b0, ldb, k, width, P, p0):
+    """``width`` rows of B as the columns of a panel."""
+    lanes = lanes_of(P)
+    ldp, whole = 2 * lanes, k // lanes * lanes
+    squares = width // lanes * lanes
+    for j in range(0, squares, lanes):
+        for i in range(0, whole, lanes):
+            _transpose_square(B, b0 + j * ldb + i, ldb, P, p0 + i * ldp + j, ldp)
+        for c in range(j, j + lanes):
+            for i in range(whole, k):
+                store(P, p0 + i * ldp + c, load(B, b0 + c * ldb + i))
+    for j in range(squares, width):
+        for i in range(k):
+            store(P, p0 + i * ldp + j, load(B, b0 + j * ldb + i))
+
+
 @exact_kernel
 def _pack_panel(B, b0, ldb, k, width, is_transposed, P, p0):
     """``width`` columns of B as a panel, filled up with zeros; ``is_transposed``: B's columns lie as rows."""
-    ldp, side = 2 * lanes_of(P), np.int64(16)
+    ldp = 2 * lanes_of(P)
     if is_transposed:
-        for start in range(np.int64(0), k, side):  # a few lines at a time, which stay in the cache
-            last = min(start + side, k)
-            for j in range(width):
-                for i in range(start, last):
-                    store(P, p0 + i * ldp + j, load(B, b0 + j * ldb + i))
+        _pack_rows(B, b0, ldb, k, width, P, p0)
     elif width == ldp:
         for i in range(k):
             for j in range(ldp):
@@ -289,9 +342,14 @@ def multiply_across_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, room, accumu
                         for r in range(rows):
                             store(room, tile + r * ldp + i, load(C, at + i * ldc + r))
                 _wide_rows(rows, room, tile, ldp, A, a0 + done * lda + start, lda, room, zero, depth, adds)
-                for i in range(width):
-                    for r in range(rows):
-                        store(C, at + i * ldc + r, load(room, tile + r * ldp + i))
+                if width == ldp and done + lanes <= m and not adds:
+                    # whole squares: what lies beyond the block is written anew by the next one
+                    for i in range(zero, ldp, lanes):
+                        _transpose_square(room, tile + i, ldp, C, at + i * ldc, ldc)
+                else:
+                    for i in range(width):
+                        for r in range(rows):
+                            store(C, at + i * ldc + r, load(room, tile + r * ldp + i))
 
 
 @exact_kernel
@@ -332,11 +390,17 @@ def multiply(C, A, B, k, is_transposed, accumulate, rows, columns, shift, room):
 @exact_kernel
 def transpose(X, rows, n, out):
     """out[:n, rows] = X[rows, :n] transposed; ``rows``: from and to."""
-    side = 16  # rows and columns at once: cache lines are read and written whole
     x, y, ldx, ldy = pointer(X), pointer(out), X.shape[1], out.shape[1]
-    for r in range(rows[0], rows[1], side):
-        last = min(r + side, rows[1])
-        for c in range(np.int64(0), n, side):
-            for j in range(c, min(c + side, n)):
-                for i in range(r, last):
-                    store(y, j * ldy + i, load(x, i * ldx + j))
+    lanes = lanes_of(X)
+    columns = n // lanes * lanes
+    for r in range(rows[0], rows[1], lanes):
+        if r + lanes <= rows[1]:
+            for c in range(0, columns, lanes):
+                _transpose_square(x, r * ldx + c, ldx, y, c * ldy + r, ldy)
+            for c in range(columns, n):
+                for i in range(r, r + lanes):
+                    store(y, c * ldy + i, load(x, i * ldx + c))
+        else:
+            for c in range(n):
+                for i in range(r, rows[1]):
+                    store(y, c * ldy + i, load(x, i * ldx + c))
