@@ -342,7 +342,7 @@ def multiply_across_at(C, c0, ldc, m, n, A, a0, lda, k, B, b0, ldb, room, accumu
                         for r in range(rows):
                             store(room, tile + r * ldp + i, load(C, at + i * ldc + r))
                 _wide_rows(rows, room, tile, ldp, A, a0 + done * lda + start, lda, room, zero, depth, adds)
-                if width == ldp and done + lanes <= m and not adds:
+                if width == ldp and rows <= lanes and done + lanes <= m and not adds:
                     # whole squares: what lies beyond the block is written anew by the next one
                     for i in range(zero, ldp, lanes):
                         _transpose_square(room, tile + i, ldp, C, at + i * ldc, ldc)
