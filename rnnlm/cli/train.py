@@ -100,7 +100,7 @@ def train(context, **o) -> None:
     began = time.perf_counter()
     if o["show"]:
         return _show(context, o["recipe"])
-    for name, missing in (("TEXT...", not o["text"]), ("-o", o["output"] is None)):
+    for name, missing in (("TEXT...", not o["text"]), ("--output", o["output"] is None)):
         if missing:
             raise click.UsageError(f"{name} is missing", context)
     options.refuse_together(context, "time", "recipe")

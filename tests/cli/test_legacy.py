@@ -272,7 +272,8 @@ def test_a_run_that_diverges_leaves_the_model_as_it_was(toy, printed, capsysbina
     assert cli.run(f"{TRAIN} -alpha 1e30 -gradient-cutoff 0".split()) == 1
     error = capsysbinary.readouterr().err
     assert re.fullmatch(
-        rb"Error: training diverged in epoch 1 near word \d+: lower -alpha .* or -gradient-cutoff \(0\)\n", error
+        rb"Error: training diverged in epoch 1 near word \d+: lower -alpha .* or set -gradient-cutoff \(0: off\)\n",
+        error,
     )
     assert Path("m").read_bytes() == before
 

@@ -43,8 +43,8 @@ def test_every_example_of_the_help_runs_in_the_order_of_the_commands(folder, rnn
             code, _, err = rnnlm(command.removeprefix("rnnlm "), stdin)
             assert code == 0, (line, err)
     assert {path.name for path in folder.iterdir()} == {
-        "sentences.txt", "elman.rnnlm", "elman.txt", "lstm.rnnlm", "lstm.safetensors", "kn3.lm", "kn3.arpa.gz",
-        "gt2.arpa", "wb3.lm", "mix.json", "counts.gz", "twice.gz",
+        "sentences.txt", "elman.rnnlm", "elman.txt", "lstm.rnnlm", "best.rnnlm", "lstm.safetensors", "kn3.lm",
+        "kn3.arpa.gz", "gt2.arpa", "wb3.lm", "mix.json", "counts.gz", "twice.gz",
     }  # fmt: skip
 
 

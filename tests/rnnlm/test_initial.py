@@ -82,12 +82,13 @@ CONFIG = ModelConfig(hidden=60, compression=40, classes=30, dtype="float64")
 FAN = {"U": (61, 60), "W": (61, 60), "K": (60, 40), "O": (40, 900), "C": (40, 30)}
 DEVIATION = {
     "mikolov": lambda fan_in, fan_out: 0.1,  # three uniforms in +-0.1, of variance 0.01 / 3 each
+    "uniform": lambda fan_in, fan_out: 1 / math.sqrt(3 * 60),  # in +-1 / sqrt(H)
     "normal": lambda fan_in, fan_out: 0.1,
     "xavier": lambda fan_in, fan_out: math.sqrt(2 / (fan_in + fan_out)),
     "he": lambda fan_in, fan_out: math.sqrt(2 / fan_in),
 }
 # fourth moment over squared variance: normal 3, uniform 1.8, the mean of three uniforms 3 - 1.2 / 3
-KURTOSIS = {"mikolov": 2.6, "normal": 3.0, "xavier": 1.8, "he": 3.0}
+KURTOSIS = {"mikolov": 2.6, "uniform": 1.8, "normal": 3.0, "xavier": 1.8, "he": 3.0}
 
 
 @pytest.mark.parametrize("how", INITIALISATIONS)
@@ -102,7 +103,7 @@ def test_distributions_are_those_of_the_papers(how, scale):
         assert (values**4).mean() / values.var() ** 2 == pytest.approx(KURTOSIS[how], rel=4 * error)
         if how == "mikolov":
             assert np.abs(values).max() <= 0.3 * scale
-        if how == "xavier":
+        if how in ("xavier", "uniform"):
             assert np.abs(values).max() <= deviation * math.sqrt(3)
 
 
