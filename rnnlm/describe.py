@@ -135,6 +135,9 @@ def _component(part: dict) -> str:
         return part["model"]
     if "cache" in part:
         return "cache, " + ", ".join(f"{name} {value}" for name, value in part["cache"].items() if value is not None)
+    if "neural_cache" in part:
+        cache = part["neural_cache"]
+        return ", ".join(["neural cache", *(f"{name} {cache[name]}" for name in ("size", "theta")), cache["model"]])
     inner = ", ".join(f"{p['weight']:.6f} {_component(p)}" for p in part["mixture"]["components"])
     return f"{part['mixture']['kind']} mixture ({inner})"
 

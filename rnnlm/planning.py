@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from corpora.errors import CorpusError
+from corpora.jobs.record import require
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
 from rnnlm.data import Texts
 from rnnlm.defaults import filled_in
@@ -55,22 +55,29 @@ def usual_epochs(n_words: int) -> int:
     return int(min(_MOST_EPOCHS, max(1, round(20 * math.sqrt(_WORDS_OF_20_EPOCHS / max(1, n_words))))))
 
 
+def least_epochs(given: Mapping[str, object]) -> int:
+    """How many epochs the given settings take: one that learns from drawn words, and those that they speak of."""
+    return max(1, int(given.get("full_epochs") or 0) + 1, int(given.get("average") or 0))
+
+
 def with_width(given: Mapping[str, object], hidden: int, epochs: int, n_vocab: int) -> tuple[ModelConfig, TrainConfig]:
     """The configurations of a network this wide for this number of epochs, where ``given`` does not say otherwise."""
     cell = given.get("cell") or "lstm"
+    epochs = int(given.get("max_epochs") or max(epochs, least_epochs(given)))
     dropout = 0.5 if epochs >= 12 else 0.4 if epochs >= 7 else 0.25 if epochs >= 3 else 0.1
     chosen: dict[str, object] = {
         "cell": cell,
         "hidden": hidden,
         "engine": "minibatch",
         "schedule": "cosine",
-        "dropout": dropout if hidden >= 200 else 0.6 * dropout,
         "max_epochs": epochs,
     }
+    if cell != "jordan":  # which has none
+        chosen["dropout"] = dropout if hidden >= 200 else round(0.6 * dropout, 3)
     is_own_output = any(given.get(name) for name in ("embedding", "classes", "compression", "direct", "output_layer"))
     if cell != "jordan" and not is_own_output:
         chosen["tied"] = True
-        if n_vocab >= _MANY_WORDS and epochs > 1:
+        if n_vocab >= _MANY_WORDS and epochs > 1 and given.get("loss") != "full":
             chosen |= {"loss": "sampled", "samples": min(1024, n_vocab // 4), "full_epochs": max(1, round(epochs / 6))}
     return filled_in(chosen | {name: value for name, value in given.items() if value is not None})
 
@@ -78,7 +85,8 @@ def with_width(given: Mapping[str, object], hidden: int, epochs: int, n_vocab: i
 class Plan:
     """Finds the configurations for ``seconds``, of which some are gone already.
 
-    ``given``: settings by name, as for ``defaults.filled_in``.  CorpusError where nothing fits.
+    ``given``: settings by name, as for ``defaults.filled_in``.  ValueError for those that do not go together, or with
+    a plan.  Where too little time is left, it is one epoch of the narrowest network, which ``Trainer`` ends in time.
     """
 
     def __init__(
@@ -86,6 +94,8 @@ class Plan:
         clock: Callable[[], float] = time.perf_counter,
     ):  # fmt: skip
         self.texts, self.given, self.seconds, self.threads, self.clock = texts, given, seconds, threads, clock
+        require(given.get("engine") in (None, "minibatch"), "`time`: only with `engine` minibatch")
+        require(not given.get("compatible"), "`compatible`: rnnlm 0.4b has no `time`")
         self.trials: dict[int, tuple[float, float, float]] = {}  # by width: seconds a word, drawn and full; to validate
         self.measuring = min(_LONGEST, max(_SHORTEST, _SHARE * seconds))
 
@@ -93,7 +103,7 @@ class Plan:
         """The configurations; what they are expected to take is ``foreseen``."""
         began = self.clock()
         n = self.texts.train.size
-        epochs = self.given.get("max_epochs") or usual_epochs(n)
+        epochs = self.given.get("max_epochs") or max(usual_epochs(n), least_epochs(self.given))
         if self.given.get("hidden"):
             width = int(self.given["hidden"])
             if not self.given.get("max_epochs"):
@@ -123,31 +133,31 @@ class Plan:
 
     def _width_that_fits(self, epochs: int, began: float) -> tuple[int, int]:
         """Between a width that fits and one that does not, by what was measured; fewer epochs where none fits."""
-        while epochs > 1 and self._needs(_NARROWEST, epochs) > self._left(began):
+        while epochs > 1 and not self.given.get("max_epochs") and self._needs(_NARROWEST, epochs) > self._left(began):
             epochs -= 1
         fits, fails, width = _NARROWEST, _WIDEST + _UNIT, 256
         for _ in range(_TRIALS):
-            if fails - fits <= _UNIT:
+            if fails - fits <= _UNIT or self._left(began) <= 0:
                 break
-            needs, left = self._needs(width, epochs), self._left(began)
+            needs = self._needs(width, epochs)
+            left = self._left(began)
             if needs <= left:
                 fits = width
             else:
                 fails = width
             # the time grows with the width, at first slower than it, in the end with its square
-            guess = int(width * (left / needs) ** 0.6) // _UNIT * _UNIT
+            guess = int(width * (max(0.0, left) / needs) ** 0.6) // _UNIT * _UNIT
             width = min(fails - _UNIT, max(fits + _UNIT, guess))
-        if fits == _WIDEST or fails > _WIDEST:
-            fits = min(fits, _WIDEST)
-            if not self.given.get("max_epochs"):
-                epochs = max(epochs, self._epochs_that_fit(fits, began))
+        if fits == _WIDEST and not self.given.get("max_epochs"):  # no wider network: more epochs of it
+            epochs = max(epochs, self._epochs_that_fit(fits, began))
         return fits, epochs
 
     def _needs(self, width: int, epochs: int) -> float:
         """Seconds for a number of epochs of a network."""
         drawn, full, validation = self._measured(width)
         _, training = self._configs(width, epochs)
-        n, n_full = self.texts.train.size, epochs if training.loss == "full" else training.full_epochs
+        n, epochs = self.texts.train.size, training.max_epochs
+        n_full = epochs if training.loss == "full" else training.full_epochs
         return n * (drawn * (epochs - n_full) + full * n_full) + validation * epochs
 
     def _measured(self, width: int) -> tuple[float, float, float]:
@@ -190,9 +200,3 @@ class Plan:
             words, at = words + B * T, (at + T) % ids.shape[1]
             if (elapsed := self.clock() - began) >= self.measuring:
                 return elapsed / words
-
-
-def require_time(seconds: float, gone: float) -> None:
-    """CorpusError where nothing is left to learn in."""
-    if gone >= seconds:
-        raise CorpusError(f"`time`: {shown(gone)} of {shown(seconds)} are gone before anything was learnt; give more")

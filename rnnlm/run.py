@@ -62,7 +62,7 @@ def unfinished_configs(output: str) -> tuple[ModelConfig, TrainConfig] | None:
     for path in (checkpoint_of(output), output):
         if not native.is_unfinished(path):
             continue
-        with suppress(CorpusError, ValueError):
+        with suppress(CorpusError, ValueError, KeyError, AttributeError):  # what it is, a run that goes on will tell
             found = native.load_checkpoint(path)[2].get("fingerprint") or {}
             return ModelConfig.from_dict(found["model"]), TrainConfig.from_dict(found["training"])
     return None
@@ -98,7 +98,8 @@ class Run(TrainingRun):
     log: str | None = None
     checkpoint_minutes: float = 10.0
     snapshot_words: int = 0
-    seconds: float | None = None  # that training may take, in all
+    seconds: float | None = None  # that the run may take, in all
+    gone: float = 0.0  # what this process has taken of them already
     threads: int = 2
     say: Callable[[str], None] = print
     show: Callable[[str], None] = print
@@ -183,7 +184,7 @@ class Run(TrainingRun):
     def _trainer(self, model: RecurrentLM) -> Trainer:
         return Trainer(
             model, self.train_config, self.texts.train, self.texts.valid, threads=self.threads, seconds=self.seconds,
-            on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
+            gone=self.gone, on_chunk=self._on_chunk, keep=self._keep, recall=self._recall, validating=self._validating,
         )  # fmt: skip
 
     @cached_property
@@ -355,6 +356,7 @@ class Run(TrainingRun):
 
     def _save_state(self, path: str, progress: dict) -> None:
         """Write the model with what it takes to go on from it."""
+        progress["spent"] = self.trainer.spent
         native.save(
             self._described(),
             path,

@@ -57,6 +57,7 @@ class Progress:
     log_prob: float = 0.0  # natural, of the epoch's words so far
     scored: int = 0  # how many of them are in the vocabulary
     seconds: float = 0.0  # spent in this epoch before the last interruption
+    spent: float = 0.0  # as ``Trainer.spent`` before the last interruption
     finished: bool = False
     averaged: int = 0  # epochs whose weights are in the mean
     is_mean: bool = False  # the model holds the mean, and the ``Average`` the weights from which training goes on
@@ -71,8 +72,9 @@ class Trainer:
     default they are copied in memory.  ``on_chunk(trainer)`` is called every ``engine.steps`` words; what it raises
     passes through, with the model, ``engine`` and ``progress`` in a state that a checkpoint can save.
     So does what ``validating()``, a context in which the validation text is scored, raises.
-    ``threads``: what the engine that ``config`` asks for may use.  ``seconds``: of all epochs together, after which
-    the last one ends early.
+    ``threads``: what the engine that ``config`` asks for may use.  ``seconds``: of all epochs and validations together,
+    with the ``gone`` ones before this process began to train and those before interruptions; then the last epoch ends
+    early, after one chunk at the least if it is the first.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Trainer:
         validating: Callable[[], AbstractContextManager] = nullcontext,
         threads: int = 2,
         seconds: float | None = None,
+        gone: float = 0.0,
     ):
         self.validating = validating
         self.model, self.config, self.train, self.valid = model, config, train, valid
@@ -98,7 +101,7 @@ class Trainer:
         model.weights  # noqa: B018 - from here on the parameters are views of them
         self.average = Average(model.params) if config.average else None
         self.schedule, self.progress = SCHEDULES[config.schedule], Progress(alpha=config.alpha)
-        self.seconds, self._seconds_before, self._validation_seconds = seconds, 0.0, 0.0
+        self.seconds, self._seconds_before, self._validation_seconds = seconds, gone, 0.0
         self.started = self.created = time.perf_counter()
         self.began_at = 0  # position at which the clock was started
 
@@ -121,6 +124,11 @@ class Trainer:
         return (self.progress.position - self.began_at) / elapsed if elapsed > 0 else 0.0
 
     @property
+    def spent(self) -> float:
+        """Seconds that the run has taken so far, of its ``seconds``."""
+        return self._seconds_before + time.perf_counter() - self.created
+
+    @property
     def train_entropy(self) -> float:
         """Bits per word of the epoch so far.  0.4b counts the end of the file as a word, once an epoch."""
         done = self.progress.position == self.train.size
@@ -139,6 +147,7 @@ class Trainer:
         within = 0 <= p.epoch <= self.config.max_epochs and 0 <= p.position <= self.train.size and p.full_from >= -1
         known = 0 < p.alpha < math.inf and p.last_log10_prob <= 0 and p.best_log10_prob <= 0
         counted = math.isfinite(p.log_prob) and 0 <= p.scored <= self.train.size and 0 <= p.seconds < math.inf
+        counted = counted and 0 <= p.spent < math.inf
         averaged = 0 <= p.averaged <= self.config.average and (p.averaged > 0 or not p.is_mean)
         if not (within and known and counted and averaged):
             raise ValueError(f"progress is {asdict(p)}")
@@ -154,7 +163,7 @@ class Trainer:
             self.average.restore(saved)
         self.progress = progress
         self.require_progress()
-        self._seconds_before = progress.seconds + sum(epoch.get("seconds", 0.0) for epoch in self.model.history)
+        self._seconds_before += progress.spent
 
     # ---- learning
 
@@ -216,7 +225,7 @@ class Trainer:
             if config.loss != "full":
                 self.engine.use_all_words(self.is_full)
             self.started, self.began_at = time.perf_counter(), progress.position
-            while progress.position < self.train.size and not self._is_late():
+            while progress.position < self.train.size and (self._is_untaught() or not self._is_late()):
                 self.on_chunk(self)
                 self.learn(*self.take(progress.position))
             self.on_chunk(self)
@@ -226,8 +235,10 @@ class Trainer:
         """Whether there is no time left but for the validation text."""
         if self.seconds is None:
             return False
-        elapsed = self._seconds_before + time.perf_counter() - self.created
-        return elapsed + self._validation_seconds >= self.seconds
+        return self.spent + self._validation_seconds >= self.seconds
+
+    def _is_untaught(self) -> bool:
+        return self.progress.epoch == 0 and self.progress.position == 0
 
     def _finish_epoch(self) -> EpochReport:
         progress, config = self.progress, self.config

@@ -99,7 +99,7 @@ def train(context, **o) -> None:
     """
     began = time.perf_counter()
     if o["show"]:
-        return _show(context, o["recipe"])
+        return _show(context, o)
     for name, missing in (("TEXT...", not o["text"]), ("--output", o["output"] is None)):
         if missing:
             raise click.UsageError(f"{name} is missing", context)
@@ -160,7 +160,7 @@ def _train(context, o: dict, given: dict, configs, began: float, seconds: float 
         run = Run(
             o["output"], *configs, texts, tokenizer, force=o["force"], log=o["log"],
             checkpoint_minutes=o["checkpoint"], snapshot_words=o["snapshot"] or 0, threads=o["threads"] or available(),
-            seconds=None if seconds is None else seconds - (time.perf_counter() - began), say=note, show=print_text,
+            seconds=seconds, gone=time.perf_counter() - began, say=note, show=print_text,
         )  # fmt: skip
         with closing(run.epochs()) as epochs:
             for report in epochs:
@@ -189,14 +189,15 @@ def _given(context, o: dict) -> dict:
     return given
 
 
-def _show(context, name: str | None) -> None:
-    """Print a recipe."""
-    if name is None:
+def _show(context, o: dict) -> None:
+    """Print a recipe, with the options that change it, as a command."""
+    if o["recipe"] is None:
         raise click.UsageError("--show: which one?  --recipe NAME", context)
-    recipe = RECIPES[name]
-    spelled = [f"--{option} {value}" for option, value in recipe.options.items()]
-    print_text(f"# {name}: {recipe.purpose}\nrnnlm train TEXT --valid TEXT -o MODEL " + " ".join(spelled))
-    print_text("  " + "\n  ".join(as_options(filled_in(recipe.settings))))
+    recipe = RECIPES[o["recipe"]]
+    configs = _configs(context, _given(context, o))
+    of_texts = [f"--{name.replace('_', '-')} {o[name]}" for name in recipe.options]
+    command = ["rnnlm train TEXT --valid TEXT -o MODEL", *of_texts, *as_options(configs)]
+    print_text(f"# {o['recipe']}: {recipe.purpose}\n" + " \\\n  ".join(command))
 
 
 def as_options(configs: tuple[ModelConfig, TrainConfig]) -> list[str]:
@@ -205,7 +206,8 @@ def as_options(configs: tuple[ModelConfig, TrainConfig]) -> list[str]:
     for config in configs:
         for name, setting in settings_of(type(config)).items():
             value = getattr(config, name)
-            if value is None or name in left_out or not setting.help:
+            is_hidden = not setting.help and value == setting.default
+            if value is None or name in left_out or is_hidden:
                 continue
             if setting.kind is bool:
                 default = setting.default
@@ -221,12 +223,21 @@ def _planned(context, o: dict, given: dict, texts, began: float, seconds: float)
     from rnnlm.run import unfinished_configs
 
     if not o["force"] and (found := unfinished_configs(o["output"])) is not None:
-        return found
+        with options.wrong_usage(context, (ValueError,)):  # with what is given, which the run compares with its own
+            return tuple(
+                replace(config, **{name: value for name, value in given.items() if hasattr(config, name)})
+                for config in found
+            )
     note("measuring how fast networks learn here")
     with options.wrong_usage(context, (ValueError,)):
         plan = planning().Plan(texts, given, seconds - (time.perf_counter() - began), o["threads"] or available())
         configs = plan.find()
         require_fit(*configs)
+    _refuse_unused(context, configs[1])
+    gone = time.perf_counter() - began
+    if gone >= seconds:
+        shown = planning().shown
+        note(f"Warning: {shown(gone)} of {shown(seconds)} are gone before anything was learnt: give more `time`")
     note(f"plan: about {planning().shown(plan.foreseen())} of training: {' '.join(as_options(configs))}")
     return configs
 
@@ -241,12 +252,17 @@ def _configs(context, given: dict) -> tuple[ModelConfig, TrainConfig]:
             floats = {name: c_float(value) for name, value in vars(training).items() if isinstance(value, float)}
             training = replace(training, **floats)
         require_fit(model, training)
+    _refuse_unused(context, training)
+    return model, training
+
+
+def _refuse_unused(context, training: TrainConfig) -> None:
+    """A usage error for an option that is given though nothing reads it."""
     known = settings_of(TrainConfig)
     for name, because in unused(training).items():
         if options.is_given(context, name):
             reason = f"{known[because].option} {getattr(training, because)} has no use for it"
             raise click.UsageError(f"{known[name].option}: {reason}", context)
-    return model, training
 
 
 def _epoch_line(report) -> str:

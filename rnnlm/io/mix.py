@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rnnlm.mixtures.mixture import Mixture
 
 FORMAT, VERSION = "rnnlm mixture", 1
+_LARGEST_THETA = 1e300  # whole numbers of JSON may be larger than any float
 PARTS = ("model", "cache", "neural_cache", "mixture")
 
 
@@ -170,6 +171,35 @@ class _Reader:
                 self._refuse(f'{here}"weight" is not a number that a weight can be')
             if kinds == ["mixture"]:
                 self._check(component["mixture"], here, set())
+            elif kinds == ["cache"]:
+                self._check_cache(component["cache"], here)
+            elif kinds == ["neural_cache"]:
+                self._check_neural_cache(component["neural_cache"], here)
+            else:
+                self._check_path(component, here)
+
+    def _check_cache(self, found: Any, place: str) -> None:
+        if not isinstance(found, dict) or found.keys() - {"size", "decay"}:
+            self._refuse(f'{place}expected an object with "size" and "decay" for a cache')
+        size, decay = found.get("size"), found.get("decay")
+        if isinstance(size, bool) or not isinstance(size, int | None):
+            self._refuse(f'{place}the "size" of a cache is a whole number or null')
+        if isinstance(decay, bool) or not isinstance(decay, int | float | None):
+            self._refuse(f'{place}the "decay" of a cache is a number or null')
+
+    def _check_neural_cache(self, found: Any, place: str) -> None:
+        if not isinstance(found, dict) or found.keys() != {"model", "size", "theta"}:
+            self._refuse(f'{place}expected an object with "model", "size" and "theta" for a neural cache')
+        size, theta = found["size"], found["theta"]
+        if isinstance(size, bool) or not isinstance(size, int):
+            self._refuse(f'{place}the "size" of a neural cache is a whole number')
+        if isinstance(theta, bool) or not isinstance(theta, int | float) or abs(theta) > _LARGEST_THETA:
+            self._refuse(f'{place}the "theta" of a neural cache is a number')
+        self._check_path(found, place)
+
+    def _check_path(self, found: dict, place: str) -> None:
+        if not isinstance(found["model"], str) or not found["model"]:
+            self._refuse(f'{place}"model" is not a path')
 
     def _build(self, found: dict, place: str, tuned: dict | None) -> Mixture:
         from rnnlm.mixtures.cache import CacheLM
@@ -201,41 +231,24 @@ class _Reader:
         if "mixture" in component:
             return self._build(component["mixture"], place, None), None
         if "cache" in component:
-            cache = component["cache"]
-            if not isinstance(cache, dict) or cache.keys() - {"size", "decay"}:
-                self._refuse(f'{place}expected an object with "size" and "decay" for a cache')
-            size, decay = cache.get("size"), cache.get("decay")
-            if isinstance(size, bool) or not isinstance(size, int | None):
-                self._refuse(f'{place}the "size" of a cache is a whole number or null')
-            if isinstance(decay, bool) or not isinstance(decay, int | float | None):
-                self._refuse(f'{place}the "decay" of a cache is a number or null')
             return None, None
         if "neural_cache" in component:
             return self._neural_cache(component["neural_cache"], place), None
-        path = self._path(component, place)
+        path = self._path(component)
         return self._load(path, place), path
 
-    def _neural_cache(self, found: Any, place: str) -> Any:
+    def _neural_cache(self, found: dict, place: str) -> Any:
         from rnnlm.mixtures.neural_cache import NeuralCacheLM
 
-        if not isinstance(found, dict) or found.keys() != {"model", "size", "theta"}:
-            self._refuse(f'{place}expected an object with "model", "size" and "theta" for a neural cache')
-        size, theta = found["size"], found["theta"]
-        if isinstance(size, bool) or not isinstance(size, int):
-            self._refuse(f'{place}the "size" of a neural cache is a whole number')
-        if isinstance(theta, bool) or not isinstance(theta, int | float):
-            self._refuse(f'{place}the "theta" of a neural cache is a number')
-        path = self._path(found, place)
+        path = self._path(found)
         try:
-            return NeuralCacheLM(self._load(path, place), size, float(theta), path)
+            return NeuralCacheLM(self._load(path, place), found["size"], float(found["theta"]), path)
         except FormatError:
             raise
         except CorpusError as error:
             raise FormatError(self.path, None, f"{place}{error}") from error
 
-    def _path(self, found: dict, place: str) -> str:
-        if not isinstance(found["model"], str) or not found["model"]:
-            self._refuse(f'{place}"model" is not a path')
+    def _path(self, found: dict) -> str:
         return os.path.join(os.path.dirname(self.real), found["model"])
 
     def _load(self, path: str, place: str) -> Any:
