@@ -12,7 +12,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -57,15 +57,24 @@ def check_outputs(
     return resumes
 
 
-def unfinished_configs(output: str) -> tuple[ModelConfig, TrainConfig] | None:
-    """The configurations of a run that has not ended, whose files are there; None where there is none, or another's."""
+def unfinished_configs(output: str, given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig] | None:
+    """The configurations of a run that has not ended, whose files are there; None where there is none, or another's.
+
+    CorpusError where they are not as ``given``, settings by name.
+    """
     for path in (checkpoint_of(output), output):
         if not native.is_unfinished(path):
             continue
-        with suppress(CorpusError, ValueError, KeyError, AttributeError):  # what it is, a run that goes on will tell
+        with suppress(CorpusError, ValueError, KeyError, AttributeError):  # whoever goes on with it will tell
             found = native.load_checkpoint(path)[2].get("fingerprint") or {}
-            return ModelConfig.from_dict(found["model"]), TrainConfig.from_dict(found["training"])
-    return None
+            configs = ModelConfig.from_dict(found["model"]), TrainConfig.from_dict(found["training"])
+            break
+    else:
+        return None
+    for config in configs:
+        theirs = config.to_dict()
+        require_same(path, type(config), {name: given[name] for name in theirs if name in given}, theirs)
+    return configs
 
 
 class Saved(NamedTuple):

@@ -222,12 +222,8 @@ def _planned(context, o: dict, given: dict, texts, began: float, seconds: float)
     from corpora.compute.processors import available
     from rnnlm.run import unfinished_configs
 
-    if not o["force"] and (found := unfinished_configs(o["output"])) is not None:
-        with options.wrong_usage(context, (ValueError,)):  # with what is given, which the run compares with its own
-            return tuple(
-                replace(config, **{name: value for name, value in given.items() if hasattr(config, name)})
-                for config in found
-            )
+    if not o["force"] and (found := unfinished_configs(o["output"], given)) is not None:
+        return found
     note("measuring how fast networks learn here")
     with options.wrong_usage(context, (ValueError,)):
         plan = planning().Plan(texts, given, seconds - (time.perf_counter() - began), o["threads"] or available())

@@ -13,6 +13,7 @@ from rnnlm.mixtures.mixture import Mixture, assemble
 from tests.small_bigrams import Bigrams
 from tests.small_models import small_model, small_text
 
+ARPA = "\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t</s>\n-99\t<s>\n-0.05\tw1\n\n\\end\\\n"
 TUNED = {"words": 10, "perplexity": 5.5, "iterations": 3, "precision": 0.001}
 
 
@@ -110,6 +111,10 @@ def test_a_missing_component_is_told_with_where_it_was_looked_for(tmp_path):
 MODEL, CACHE = {"weight": 1, "model": "models/a.rnnlm"}, {"weight": 1, "cache": {"size": 3, "decay": None}}
 
 
+def neural(**changed) -> dict:
+    return {"weight": 0, "neural_cache": {"model": "models/a.rnnlm", "size": 3, "theta": 0.5} | changed}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -123,7 +128,7 @@ MODEL, CACHE = {"weight": 1, "model": "models/a.rnnlm"}, {"weight": 1, "cache": 
         (mixture_of(MODEL, weigths=[1]), 'unknown key "weigths"'),
         (mixture_of(MODEL, tuned=3), '"tuned" is not an object'),
         (mixture_of(3), "component 1: not an object"),
-        (mixture_of(MODEL, {"weight": 1}), 'component 2: expected "weight" and one of model, cache, neural_cache, mixture'),
+        (mixture_of(MODEL, {"weight": 1}), 'component 2: expected "weight" and one of model, cache, neural'),
         (mixture_of(MODEL | CACHE), "component 1: expected"),
         (mixture_of(MODEL | {"weight": "1"}), 'component 1: "weight" is not a number'),
         (mixture_of(MODEL | {"weight": True}), 'component 1: "weight" is not a number'),
@@ -135,16 +140,61 @@ MODEL, CACHE = {"weight": 1, "model": "models/a.rnnlm"}, {"weight": 1, "cache": 
         (mixture_of(MODEL, {"weight": 0, "cache": {"size": 2.5}}), 'component 2: the "size" of a cache'),
         (mixture_of(MODEL, {"weight": 0, "cache": {"decay": "x"}}), 'component 2: the "decay" of a cache'),
         (mixture_of(MODEL, {"weight": 0, "cache": 500}), "component 2: expected an object"),
+        (mixture_of(MODEL, {"weight": 0, "neural_cache": 500}), "component 2: expected an object with .* neural cache"),
+        (mixture_of(MODEL, {"weight": 0, "neural_cache": {"size": 3, "theta": 1}}), "component 2: expected an object"),
+        (mixture_of(MODEL, neural(decay=None)), "component 2: expected an object"),
+        (mixture_of(MODEL, neural(size=2.0)), 'component 2: the "size" of a neural cache is a whole number'),
+        (mixture_of(MODEL, neural(size=True)), 'component 2: the "size" of a neural cache'),
+        (mixture_of(MODEL, neural(size=0)), "component 2: `neural_cache` 0: a number of words from 1"),
+        (mixture_of(MODEL, neural(size=10**12)), "component 2: `neural_cache` 1000000000000: a number of words"),
+        (mixture_of(MODEL, neural(theta="x")), 'component 2: the "theta" of a neural cache is a number'),
+        (mixture_of(MODEL, neural(theta=10**400)), 'component 2: the "theta" of a neural cache'),
+        (mixture_of(MODEL, neural(theta=-1)), "component 2: `neural_cache_theta` -1: a number from 0"),
+        (mixture_of(MODEL, neural(model=3)), 'component 2: "model" is not a path'),
+        (mixture_of(MODEL, neural(model="gone")), "component 2: .*gone: no such file"),
+        (mixture_of(MODEL, neural(model="models/bigrams.arpa")), "component 2: `neural_cache`: over a recurrent"),
+        (mixture_of(MODEL, neural(model="mix.json")), "component 2: the mixture would be part of itself"),
         (mixture_of(MODEL, {"weight": 0, "mixture": {"kind": "linear"}}), 'component 2: "components" is not a list'),
         (mixture_of(MODEL, {"weight": 0, "mixture": 3}), "component 2: not an object"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_file_is_one_line_that_names_it(tmp_path, files, content, message):
     path = written(tmp_path, content)
+    (tmp_path / "models" / "bigrams.arpa").write_text(ARPA)
     with pytest.raises(FormatError, match=message) as error:
         load(path)
     assert str(error.value).startswith(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "component", [MODEL | {"model": 3}, CACHE | {"cache": 500}, neural() | {"neural_cache": [1]}, neural(theta=None)]
+)
+def test_what_info_shows_of_a_component_is_checked_before(tmp_path, component):
+    with pytest.raises(FormatError, match="component 1: "):
+        peek(written(tmp_path, mixture_of(component)))
+
+
+def test_a_neural_cache_is_written_with_the_path_of_its_network(tmp_path, files):
+    mixture = assemble([load(files[0])], files=files[:1], neural_cache=7, neural_theta=0.25, neural_weight=0.4)
+    path = str(tmp_path / "mix.json")
+    save(mixture, path, "mixture")
+    assert peek(path)["components"] == [
+        {"weight": pytest.approx(0.6), "model": "models/a.rnnlm"},
+        {"weight": pytest.approx(0.4), "neural_cache": {"model": "models/a.rnnlm", "size": 7, "theta": 0.25}},
+    ]
+    again = load(path)
+    assert again.models[1].lm is again.models[0]  # read once
+    ids = small_text(60)
+    expected, found = (lm.score_ids(ids, lm.start())[0].log10_prob for lm in (mixture, again))
+    assert found.tolist() == expected.tolist()
+    save(again, str(tmp_path / "again.json"), "mixture")
+    assert peek(tmp_path / "again.json")["components"] == peek(path)["components"]
+
+
+def test_a_neural_cache_over_a_network_that_is_no_files_cannot_be_saved(tmp_path):
+    with pytest.raises(CorpusError, match="this RecurrentLM is not from one"):
+        save(assemble([small_model()], neural_cache=7), tmp_path / "mix.json", "mixture")
 
 
 def test_what_cannot_be_named_cannot_be_saved(tmp_path):

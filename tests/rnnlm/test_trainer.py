@@ -396,3 +396,95 @@ def test_an_entropy_whose_perplexity_is_no_number_is_divergence():
     trainer.validate = lambda: (-400.0, 1, None)  # 2 to the power of its 1329 bits is beyond float64
     with pytest.raises(Diverged, match=r"training diverged in epoch 0 .*: lower `alpha`"):
         next(trainer.fit())
+
+
+# ---- a given time
+
+
+class Clock:
+    """In place of the module ``time``: a chunk that is learnt takes 1 s, a validation 2 s."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.learn, self.validate = 0.0, Trainer.learn, Trainer.validate
+        monkeypatch.setattr("rnnlm.trainer.time", self)
+        monkeypatch.setattr(Trainer, "learn", lambda *arguments: self.after(1.0, self.learn, arguments))
+        monkeypatch.setattr(Trainer, "validate", lambda trainer: self.after(2.0, self.validate, (trainer,)))
+
+    def perf_counter(self):
+        return self.now
+
+    def after(self, seconds, function, arguments):
+        self.now += seconds
+        return function(*arguments)
+
+
+def test_training_ends_in_time_with_a_shorter_epoch(monkeypatch):
+    # 5 chunks and the validation: 7 s.  3 more chunks and the validation of this epoch: 12 s
+    clock = Clock(monkeypatch)
+    trainer = make_trainer(seconds=12)
+    reports = fit(trainer)
+    assert [report.words for report in reports] == [230, 150]
+    assert [report.seconds for report in reports] == [5, 3]
+    assert clock.now == 12
+    assert trainer.progress.finished
+
+
+def test_no_epoch_begins_where_the_time_is_enough_for_nothing_but_a_validation(monkeypatch):
+    Clock(monkeypatch)
+    assert [report.words for report in fit(make_trainer(seconds=9))] == [230]
+
+
+def test_more_time_than_the_epochs_take_changes_nothing(monkeypatch):
+    Clock(monkeypatch)
+    assert len(fit(make_trainer(seconds=1e6, config=TrainConfig(max_epochs=3)))) == 3
+
+
+@pytest.mark.parametrize("times", [{"seconds": 0.001}, {"seconds": 100, "gone": 101}])
+def test_one_chunk_is_learnt_where_no_time_is_left(monkeypatch, times):
+    Clock(monkeypatch)
+    trainer = make_trainer(**times)
+    before = trainer.model.params["U"].copy()
+    assert [report.words for report in fit(trainer)] == [50]
+    assert not np.array_equal(trainer.model.params["U"], before)
+
+
+def test_seconds_before_the_training_count(monkeypatch):
+    Clock(monkeypatch)
+    trainer = make_trainer(seconds=112, gone=100)
+    assert [report.words for report in fit(trainer)] == [230, 150]
+    assert trainer.spent == 112
+
+
+def test_the_best_epoch_comes_back_when_the_time_is_over(monkeypatch):
+    Clock(monkeypatch)
+    trainer = with_validation(monkeypatch, make_trainer(seconds=12), [-500, -600])
+    epochs = trainer.fit()
+    assert next(epochs).kept
+    best = {name: values.copy() for name, values in trainer.model.params.items()}
+    last = next(epochs)
+    assert (last.words, last.kept) == (150, False)
+    assert next(epochs, None) is None
+    for name, values in trainer.model.params.items():
+        np.testing.assert_array_equal(values, best[name], err_msg=name)
+
+
+def test_the_time_before_an_interruption_counts(monkeypatch):
+    clock = Clock(monkeypatch)
+    first = make_trainer(seconds=12, gone=1)
+    epochs = first.fit()
+    next(epochs)
+    clock.now += 0.5  # the report is written
+    progress = replace(first.progress, spent=first.spent)
+    assert progress.spent == 8.5  # 1 + 5 chunks, 2 of validation
+    second = make_trainer(seconds=12, gone=0.25, recall=lambda: None)
+    second.restore({name: np.array(values) for name, values in first.state().items()}, progress)
+    # 8.75 s are gone; the length of a validation is not known
+    assert [report.words for report in fit(second)] == [200]
+    assert second.spent == pytest.approx(8.75 + 4 + 2)
+
+
+@pytest.mark.parametrize("spent", [-1.0, np.inf])
+def test_a_time_that_cannot_have_been_is_refused(spent):
+    trainer = make_trainer()
+    with pytest.raises(ValueError, match="spent"):
+        trainer.restore(trainer.state(), replace(trainer.progress, spent=spent))
