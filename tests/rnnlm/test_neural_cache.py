@@ -87,3 +87,13 @@ def test_a_neural_cache_needs_a_network():
     lm = model_of("lstm")
     with pytest.raises(CorpusError, match="none of the models is a recurrent network"):
         assemble([Mixture([CacheLM(lm.vocab, 5)])], neural_cache=5)
+
+
+def test_with_theta_0_it_is_the_cache_of_as_many_words():
+    from rnnlm.mixtures.cache import CacheLM
+
+    lm, ids = model_of("lstm"), text(150)
+    found, expected = (
+        each.score_ids(ids, each.start())[0] for each in (NeuralCacheLM(lm, 20, 0.0), CacheLM(lm.vocab, 20))
+    )
+    np.testing.assert_allclose(found.log10_prob, expected.log10_prob, rtol=1e-12)
