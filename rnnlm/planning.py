@@ -15,9 +15,12 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from corpora.jobs.record import require
+from corpora.jobs.run import KERNELS
+from corpora.jobs.system import available_memory
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
 from rnnlm.data import Texts
 from rnnlm.defaults import filled_in
+from rnnlm.memory import needed
 
 SPARE = 0.03  # of the time, for what was not foreseen
 _UNIT = 16  # widths are multiples of it
@@ -135,7 +138,8 @@ class Plan:
         """Between a width that fits and one that does not, by what was measured; fewer epochs where none fits."""
         while epochs > 1 and not self.given.get("max_epochs") and self._needs(_NARROWEST, epochs) > self._left(began):
             epochs -= 1
-        fits, fails, width = _NARROWEST, _WIDEST + _UNIT, 256
+        widest = self._widest(epochs)
+        fits, fails, width = _NARROWEST, widest + _UNIT, min(256, widest)
         for _ in range(_TRIALS):
             if fails - fits <= _UNIT or self._left(began) <= 0:
                 break
@@ -148,9 +152,19 @@ class Plan:
             # the time grows with the width, at first slower than it, in the end with its square
             guess = int(width * (max(0.0, left) / needs) ** 0.6) // _UNIT * _UNIT
             width = min(fails - _UNIT, max(fits + _UNIT, guess))
-        if fits == _WIDEST and not self.given.get("max_epochs"):  # no wider network: more epochs of it
+        if fits == widest and not self.given.get("max_epochs"):  # no wider network: more epochs of it
             epochs = max(epochs, self._epochs_that_fit(fits, began))
         return fits, epochs
+
+    def _widest(self, epochs: int) -> int:
+        """The widest network that is learnt in the memory that is free."""
+        free = available_memory()
+        if free is None:
+            return _WIDEST
+        widths = range(_NARROWEST, _WIDEST + 1, _UNIT)
+        n_vocab = len(self.texts.vocab)
+        room = [needed(*self._configs(width, epochs), n_vocab).peak + KERNELS <= free for width in widths]
+        return max((width for width, has in zip(widths, room, strict=True) if has), default=_NARROWEST)
 
     def _needs(self, width: int, epochs: int) -> float:
         """Seconds for a number of epochs of a network."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from corpora.jobs.run import KERNELS
+from rnnlm import planning
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.data import Texts
+from rnnlm.memory import needed
 from rnnlm.planning import SPARE, Plan, seconds_of, shown, usual_epochs
 from tests.small_models import small_vocab
 
@@ -149,6 +152,16 @@ def test_too_little_time_is_one_epoch_of_a_narrow_network(n_vocab, measuring):
     model, training = plan_of(1, n_train=10**7, n_vocab=n_vocab, measuring=measuring).find()
     assert (model.hidden, training.max_epochs, training.loss) == (32, 1, "full")
     assert plan_of(1, hidden=300, measuring=measuring).find()[1].max_epochs == 1
+
+
+def test_a_network_is_no_wider_than_memory_allows(monkeypatch):
+    free = 400 << 20
+    monkeypatch.setattr(planning, "available_memory", lambda: free)
+    plan = plan_of(1e6, n_train=4_000_000, n_vocab=MANY)
+    model, training = plan.find()
+    assert training.max_epochs > 10  # there is time for more
+    assert needed(model, training, MANY).peak + KERNELS <= free
+    assert needed(*plan._configs(model.hidden + 16, training.max_epochs), MANY).peak + KERNELS > free
 
 
 def test_time_that_measuring_takes_is_not_there_for_training():
