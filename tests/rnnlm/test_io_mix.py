@@ -128,7 +128,7 @@ def neural(**changed) -> dict:
         (mixture_of(MODEL, weigths=[1]), 'unknown key "weigths"'),
         (mixture_of(MODEL, tuned=3), '"tuned" is not an object'),
         (mixture_of(3), "component 1: not an object"),
-        (mixture_of(MODEL, {"weight": 1}), 'component 2: expected "weight" and one of model, cache, neural'),
+        (mixture_of(MODEL, {"weight": 1}), 'component 2: expected "weight" and one of model, cache, neural_cache'),
         (mixture_of(MODEL | CACHE), "component 1: expected"),
         (mixture_of(MODEL | {"weight": "1"}), 'component 1: "weight" is not a number'),
         (mixture_of(MODEL | {"weight": True}), 'component 1: "weight" is not a number'),
