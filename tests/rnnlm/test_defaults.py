@@ -7,7 +7,7 @@ import pytest
 from corpora.settings import settings_of
 from rnnlm.cells import CELLS
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
-from rnnlm.defaults import ALPHAS, BATCH_ONLY, DEPENDENT, ONLINE_ONLY, OPTIMIZERS_ONLY, filled_in, unused
+from rnnlm.defaults import ALPHAS, BATCH_ONLY, DEPENDENT, LOSSES_ONLY, ONLINE_ONLY, OPTIMIZERS_ONLY, filled_in, unused
 from rnnlm.optimizers import OPTIMIZERS
 from rnnlm.schedules import SCHEDULES
 
@@ -95,11 +95,13 @@ def test_settings_of_one_engine_are_not_those_of_the_other():
     ("given", "names"),
     [
         ({}, {*BATCH_ONLY, *OPTIMIZERS_ONLY}),
-        ({"cell": "lstm"}, {*ONLINE_ONLY, "momentum"}),
-        ({"cell": "lstm", "optimizer": "sgd"}, {*ONLINE_ONLY, "beta1", "beta2"}),
-        ({"cell": "lstm", "optimizer": "rmsprop"}, {*ONLINE_ONLY, "momentum", "beta1"}),
-        ({"cell": "lstm", "optimizer": "adagrad"}, {*ONLINE_ONLY, "momentum", "beta1", "beta2"}),
-        ({"cell": "lstm", "schedule": "linear"}, {*ONLINE_ONLY, "momentum", "min_improvement"}),
+        ({"cell": "lstm"}, {*ONLINE_ONLY, *LOSSES_ONLY, "momentum"}),
+        ({"cell": "lstm", "optimizer": "sgd"}, {*ONLINE_ONLY, *LOSSES_ONLY, "beta1", "beta2"}),
+        ({"cell": "lstm", "optimizer": "rmsprop"}, {*ONLINE_ONLY, *LOSSES_ONLY, "momentum", "beta1"}),
+        ({"cell": "lstm", "optimizer": "adagrad"}, {*ONLINE_ONLY, *LOSSES_ONLY, "momentum", "beta1", "beta2"}),
+        ({"cell": "lstm", "schedule": "linear"}, {*ONLINE_ONLY, *LOSSES_ONLY, "momentum", "min_improvement"}),
+        ({"cell": "lstm", "loss": "sampled"}, {*ONLINE_ONLY, "momentum", "log_z"}),
+        ({"cell": "lstm", "loss": "nce"}, {*ONLINE_ONLY, "momentum"}),
     ],
 )
 def test_what_nothing_reads(given, names):
@@ -114,6 +116,8 @@ def test_what_nothing_reads(given, names):
         ({"schedule": "stairs"}, "`schedule` stairs: one of halving, constant, linear, cosine, onecycle"),
         ({"optimizer": "adamw", "cell": "lstm"}, "`optimizer` adamw: one of sgd, adagrad, rmsprop, adam"),
         ({"cell": "lstm", "tied": True, "embedding": 50}, "`tied`: the embedding has 50 units, the layer below .* 100"),
+        ({"cell": "lstm", "tied": True, "compression": 5}, "`tied`: only without `compression`"),
+        ({"cell": "lstm", "tied": True, "direct": 200}, "`tied`: only without `direct`"),
     ],
 )
 def test_what_cannot_be_is_one_line(given, message):
