@@ -69,10 +69,16 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
     return ModelConfig(**model), TrainConfig(**training)
 
 
-def unused(training: TrainConfig) -> dict[str, str]:
+def unused(model: ModelConfig, training: TrainConfig) -> dict[str, str]:
     """The settings that nothing reads, each with the setting because of which that is so."""
     found = {name: "optimizer" for name, users in OPTIMIZERS_ONLY.items() if training.optimizer not in users}
     found |= {name: "loss" for name, users in LOSSES_ONLY.items() if training.loss not in users}
     if not SCHEDULES[training.schedule].follows_validation:
         found["min_improvement"] = "schedule"
+    if "activation" not in CELLS[model.cell].has:
+        found["activation"] = "cell"
+    if model.classes == 1:
+        found["old_classes"] = "classes"
+    if model.direct == 0:
+        found["direct_order"] = "direct"
     return found | dict.fromkeys(ONLINE_ONLY if training.engine == "minibatch" else BATCH_ONLY, "engine")

@@ -201,7 +201,7 @@ def _show(context, name: str | None) -> None:
 
 def as_options(configs: tuple[ModelConfig, TrainConfig]) -> list[str]:
     """Configurations as they are typed, without what has no influence on them."""
-    left_out, parts = unused(configs[1]), []
+    left_out, parts = unused(*configs), []
     for config in configs:
         for name, setting in settings_of(type(config)).items():
             value = getattr(config, name)
@@ -241,10 +241,10 @@ def _configs(context, given: dict) -> tuple[ModelConfig, TrainConfig]:
             floats = {name: c_float(value) for name, value in vars(training).items() if isinstance(value, float)}
             training = replace(training, **floats)
         require_fit(model, training)
-    known = settings_of(TrainConfig)
-    for name, because in unused(training).items():
+    known, values = settings_of(ModelConfig) | settings_of(TrainConfig), vars(model) | vars(training)
+    for name, because in unused(model, training).items():
         if options.is_given(context, name):
-            reason = f"{known[because].option} {getattr(training, because)} has no use for it"
+            reason = f"{known[because].option} {values[because]} has no use for it"
             raise click.UsageError(f"{known[name].option}: {reason}", context)
     return model, training
 
