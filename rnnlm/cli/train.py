@@ -77,7 +77,8 @@ def unset_options(config: type, *names: str):
 )  # fmt: skip
 @click.option(
     "--snapshot", type=click.IntRange(min=1), metavar="WORDS",
-    help="Print some generated text each time that WORDS more words were read.",
+    help="Print some generated text each time that WORDS more words were read, or soon after: training stops to look "
+    "every 10,000 words, with --engine minibatch about once a second.",
 )  # fmt: skip
 @options.threads_option_that(" that read the text, and that --engine minibatch learns with; --engine online has one")
 @options.tmp_option

@@ -11,8 +11,8 @@ from rnnlm.dynamic import DynamicLM, learning
 from rnnlm.model import RecurrentLM
 from rnnlm.segments import root_mean_squares
 from rnnlm.updates import Rows
-from tests.small_models import small_vocab
 from tests.rnnlm.test_minibatch import B, engine_for, gradient_in_full, model_of, text, twin_of
+from tests.small_models import small_vocab
 
 
 def by_definition(lm, ids, alpha, segment, decay=0.0, roots=None):
