@@ -408,9 +408,7 @@ class Run(TrainingRun):
         unigram = -float(np.log10(counts[known] / counts.sum()).mean())
         if -best / known.size > unigram:
             progress, config = self.trainer.progress, self.train_config
-            is_cut_short = (
-                not progress.finished and self.trainer.model.history[-1]["kept"]
-            )  # it was still getting better
+            was_improving = not progress.finished and self.trainer.model.history[-1]["kept"]
             longer = f", or train for more epochs (`max_epochs` {config.max_epochs})" if was_improving else ""
             self.say(
                 f"Warning: {self.output}: its perplexity on the validation text, {10 ** (-best / known.size):.2f}, "

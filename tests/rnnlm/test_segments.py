@@ -128,6 +128,12 @@ def test_a_text_may_come_in_pieces_that_cut_segments():
     assert dynamic.hidden_states(ids[:3], state).shape == (3, 1, 6)
 
 
+def test_a_rate_with_which_words_become_impossible_is_refused():
+    dynamic = DynamicLM(model_of("lstm, 2 layers", dtype="float32"), 1e5)  # scores of 1e5 and more, and none infinite
+    with pytest.raises(CorpusError, match=r"diverged at word \d+: lower `dynamic` \(100000\)"):
+        dynamic.score_ids(text(200), dynamic.start())
+
+
 def test_the_roots_are_those_of_the_mean_squared_gradient():
     lm, ids = model_of("lstm", dtype="float64"), text(2 * 35 * 4)
     roots = root_mean_squares(lm, ids)
