@@ -78,7 +78,7 @@ class ModelConfig(Record):
         0, "Units of a linear layer between words and the first hidden layer; 0: none.",
         low=0, allowed="0 (none) or a size", metavar="E",
     )  # fmt: skip
-    tied: bool = setting(False, "The embedding is the output matrix, too.")
+    tied: bool = setting(False, "The embedding is the output matrix, too (without classes, `compression`, `direct`).")
     reset: str = setting("after", "gru: the reset gate acts after or before the recurrent product.", choices=RESETS)
     forget_gate: bool = setting(True, "lstm: cells can forget.")
     peephole: bool = setting(False, "lstm: gates see the cells.")
@@ -128,10 +128,11 @@ class ModelConfig(Record):
                 require(not getattr(self, name), f"`{name}`: `output_layer` hierarchical has none")
         if self.tied:
             require(self.classes == 1, f"`tied`: only with a softmax over all words (`classes` 1), not {self.classes}")
-            below = self.compression or self.hidden
+            for name in ("compression", "direct"):
+                require(not getattr(self, name), f"`tied`: only without `{name}`")
             require(
-                self.embedding == below,
-                f"`tied`: the embedding has {self.embedding} units, the layer below the output {below}: "
+                self.embedding == self.hidden,
+                f"`tied`: the embedding has {self.embedding} units, the layer below the output {self.hidden}: "
                 "make `embedding` the same",
             )
 

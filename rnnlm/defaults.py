@@ -21,6 +21,11 @@ BATCH_ONLY = (
 # settings that only some optimizers read
 OPTIMIZERS_ONLY = {"momentum": ("sgd",), "beta1": ("adam",), "beta2": ("adam", "rmsprop")}
 
+# settings that only some losses read
+LOSSES_ONLY = {
+    "samples": ("sampled", "nce"), "noise_power": ("sampled", "nce"), "log_z": ("nce",),
+}  # fmt: skip
+
 # settings without one default: what they are depends on others
 DEPENDENT = (
     "embedding", "classes", "activation", "engine", "batch_size", "initialisation", "bptt", "alpha", "optimizer",
@@ -41,7 +46,7 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
         if declared.choices and name in chosen:  # there are defaults for the choices only
             require(declared.allows(chosen[name]), f"`{name}` {chosen[name]}: {declared.in_words()}")
     if chosen.get("tied"):
-        chosen.setdefault("embedding", chosen.get("compression") or chosen.get("hidden", ModelConfig.hidden))
+        chosen.setdefault("embedding", chosen.get("hidden", ModelConfig.hidden))
     cell = chosen.get("cell", ModelConfig.cell)
     plain = CELLS[cell].module != "" and chosen.get("layers", 1) == 1 and not chosen.get("embedding")
     plain = plain and chosen.get("output_layer", "softmax") == "softmax"
@@ -64,9 +69,16 @@ def filled_in(given: Mapping[str, object]) -> tuple[ModelConfig, TrainConfig]:
     return ModelConfig(**model), TrainConfig(**training)
 
 
-def unused(training: TrainConfig) -> dict[str, str]:
+def unused(model: ModelConfig, training: TrainConfig) -> dict[str, str]:
     """The settings that nothing reads, each with the setting because of which that is so."""
     found = {name: "optimizer" for name, users in OPTIMIZERS_ONLY.items() if training.optimizer not in users}
+    found |= {name: "loss" for name, users in LOSSES_ONLY.items() if training.loss not in users}
     if not SCHEDULES[training.schedule].follows_validation:
         found["min_improvement"] = "schedule"
+    if "activation" not in CELLS[model.cell].has:
+        found["activation"] = "cell"
+    if model.classes == 1:
+        found["old_classes"] = "classes"
+    if model.direct == 0:
+        found["direct_order"] = "direct"
     return found | dict.fromkeys(ONLINE_ONLY if training.engine == "minibatch" else BATCH_ONLY, "engine")

@@ -18,6 +18,8 @@ from rnnlm.model import RecurrentLM, RnnState, scores_of
 if TYPE_CHECKING:
     from rnnlm.stack import StackWeights
 
+_LEAST = -1024 * math.log(2)  # natural log probability of a word, below which learning has diverged: 1024 bits
+
 
 class DynamicState:
     """Where a text stands: a value, as the state of every model is, though the network learns in place.
@@ -199,8 +201,9 @@ class DynamicLM(LanguageModel):
         return log_prob, bits
 
     def _check(self, log_prob: np.ndarray, position: int) -> None:
-        if not np.isfinite(log_prob).all():
-            word = position + int(np.flatnonzero(~np.isfinite(log_prob))[0]) + 1
+        is_likely = log_prob > _LEAST  # not NaN either
+        if not is_likely.all():
+            word = position + int(np.flatnonzero(~is_likely)[0]) + 1
             raise CorpusError(f"dynamic evaluation diverged at word {word}: lower `dynamic` ({self.alpha:g})")
 
     def _network_of(self, state: DynamicState) -> _Network:

@@ -418,10 +418,13 @@ class Run(TrainingRun):
         counts = self.texts.vocab.counts + 1.0  # of a given vocabulary, words may be missing from the training text
         unigram = -float(np.log10(counts[known] / counts.sum()).mean())
         if -best / known.size > unigram:
+            progress, config = self.trainer.progress, self.train_config
+            was_improving = not progress.finished and self.trainer.model.history[-1]["kept"]
+            longer = f", or train for more epochs (`max_epochs` {config.max_epochs})" if was_improving else ""
             self.say(
                 f"Warning: {self.output}: its perplexity on the validation text, {10 ** (-best / known.size):.2f}, "
                 f"is worse than that of the words' frequencies alone, {10**unigram:.2f}: "
-                f"lower `alpha` ({self.train_config.alpha:g})"
+                f"lower `alpha` ({config.alpha:g}){longer}"
             )
 
     def _recall(self) -> None:

@@ -53,6 +53,15 @@ def root_mean_squares(lm, ids: np.ndarray, threads: int = 2) -> dict[str, np.nda
     return {name: np.sqrt(total / max(1, blocks), out=total) for name, total in squares.items()}
 
 
+def _laid_out(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """``values`` in rows as long as those of ``like``, which output layers pad; themselves if they are so already."""
+    if values.size == like.size:
+        return values
+    out = aligned_zeros(like.shape, like.dtype)
+    out[tuple(slice(n) for n in values.shape)] = values
+    return out
+
+
 class Segments:
     """An engine for ``DynamicLM``: the words of an unfinished segment wait for the rest of it to be learnt."""
 
@@ -65,11 +74,12 @@ class Segments:
         self.engine = Minibatch(
             lm, TrainConfig(engine="minibatch", batch_size=1, bptt=segment, gradient_cutoff=0.0), lm.threads
         )
-        self.lm, self.segment, self.static, self.decay, self.clip_norm = lm, segment, static, decay, clip_norm
+        self.lm, self.segment, self.decay, self.clip_norm = lm, segment, decay, clip_norm
+        self.static = {name: _laid_out(static[name], each.weights) for name, each in self.engine.gradients.items()}
         self.roots = roots or {}
         self.mean = 0.0
         if roots:
-            n = sum(values.size for values in roots.values())
+            n = sum(static[name].size for name in roots)  # without padding, whose roots are 0
             self.mean = float(sum(values.sum(dtype=np.float64) for values in roots.values()) / n)
         self.waiting = np.zeros(segment, np.int32)  # words of the unfinished segment
         self.n_waiting = np.zeros(1, np.int64)

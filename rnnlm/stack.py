@@ -72,8 +72,8 @@ class StackWeights:
             return cls(config, arrays, TreeWeights(arrays["N"], arrays["n"], tree), tree)
         if is_full(config):
             return cls(config, arrays, (arrays["E" if config.tied else "O"], arrays["o"]))
-        outputs = Weights.pack({name: params[name] for name in "KCOD" if name in params}, np.dtype(config.dtype))
-        own = {name: values for name, values in params.items() if name in "KCOD"}
+        own = {name: arrays[name] for name in "KCOD" if name in arrays}  # copies: D is not padded, thus taken as it is
+        outputs = Weights.pack(own, np.dtype(config.dtype))
         return cls(config, arrays | outputs.views(own), outputs)
 
     def views(self, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -192,6 +192,10 @@ class Number(click.FloatRange):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
+    def _describe_range(self) -> str:
+        """As the help shows it: nothing if every number will do, where click writes "x<=None"."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 ABOVE_0 = Number(min=0, min_open=True)
 FROM_0 = Number(min=0)

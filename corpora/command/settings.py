@@ -17,8 +17,11 @@ def setting_option(config: type, name: str, **changed: Any) -> Callable:
     ``changed``: what ``click.option`` gets instead of that, where the command allows less, or has a default of its
     own.  A default of 0 is not shown: the help says what 0 means.
     """
-    setting = settings_of(config)[name]
-    made: dict[str, Any] = {"help": spelled(setting.help, as_option)}
+    known = settings_of(config)
+    setting = known[name]
+    made: dict[str, Any] = {
+        "help": spelled(setting.help, lambda other: known[other].option if other in known else as_option(other))
+    }
     if setting.kind is bool:
         made["is_flag"] = True
     else:

@@ -77,7 +77,8 @@ def unset_options(config: type, *names: str):
 )  # fmt: skip
 @click.option(
     "--snapshot", type=click.IntRange(min=1), metavar="WORDS",
-    help="Print some generated text each time that WORDS more words were read.",
+    help="Print some generated text each time that WORDS more words were read, or soon after: training stops to look "
+    "every 10,000 words, with --engine minibatch about once a second.",
 )  # fmt: skip
 @options.threads_option_that(" that read the text, and that --engine minibatch learns with; --engine online has one")
 @options.tmp_option
@@ -202,7 +203,7 @@ def _show(context, o: dict) -> None:
 
 def as_options(configs: tuple[ModelConfig, TrainConfig]) -> list[str]:
     """Configurations as they are typed, without what has no influence on them."""
-    left_out, parts = unused(configs[1]), []
+    left_out, parts = unused(*configs), []
     for config in configs:
         for name, setting in settings_of(type(config)).items():
             value = getattr(config, name)
@@ -229,7 +230,7 @@ def _planned(context, o: dict, given: dict, texts, began: float, seconds: float)
         plan = planning().Plan(texts, given, seconds - (time.perf_counter() - began), o["threads"] or available())
         configs = plan.find()
         require_fit(*configs)
-    _refuse_unused(context, configs[1])
+    _refuse_unused(context, *configs)
     gone = time.perf_counter() - began
     if gone >= seconds:
         shown = planning().shown
@@ -248,16 +249,16 @@ def _configs(context, given: dict) -> tuple[ModelConfig, TrainConfig]:
             floats = {name: c_float(value) for name, value in vars(training).items() if isinstance(value, float)}
             training = replace(training, **floats)
         require_fit(model, training)
-    _refuse_unused(context, training)
+    _refuse_unused(context, model, training)
     return model, training
 
 
-def _refuse_unused(context, training: TrainConfig) -> None:
+def _refuse_unused(context, model: ModelConfig, training: TrainConfig) -> None:
     """A usage error for an option that is given though nothing reads it."""
-    known = settings_of(TrainConfig)
-    for name, because in unused(training).items():
+    known, values = settings_of(ModelConfig) | settings_of(TrainConfig), vars(model) | vars(training)
+    for name, because in unused(model, training).items():
         if options.is_given(context, name):
-            reason = f"{known[because].option} {getattr(training, because)} has no use for it"
+            reason = f"{known[because].option} {values[because]} has no use for it"
             raise click.UsageError(f"{known[name].option}: {reason}", context)
 
 

@@ -58,6 +58,7 @@ def test_a_model_worse_than_the_frequencies_of_words_says_so(folder, rnnlm):
     perplexity = float(out.split()[out.split().index("perplexity") + 1])
     assert perplexity > unigram
     warning = f"is worse than that of the words' frequencies alone, {unigram:.2f}: lower --alpha (0.5)"
+    warning += ", or train for more epochs (--max-iter 1)"
     assert err.splitlines()[-1].endswith(warning)
     assert "worse" not in rnnlm(line + "0.01 --force")[2]
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from corpora.command.c_options import single_dashes
+from corpora.command.options import Number
 from corpora.command.settings import setting_option, settings_options, values_of
 from corpora.command.spelling import spelling
 from corpora.errors import CorpusError
@@ -24,7 +25,7 @@ from w2v.config import TrainConfig as VectorConfig
 
 @dataclass(frozen=True)
 class Oven:
-    degrees: int = setting(180, "How hot; `top_heat` is beside it.", low=0, high=300, metavar="C")
+    degrees: int = setting(180, "How hot; `top_heat` is beside it, and `minutes`.", low=0, high=300, metavar="C")
     minutes: float = setting(12.5, "How long.", low=0, above=True, option="--time")
     layers: int = setting(1, "Baking trays.", low=1)
     top_heat: bool = setting(False, "From above too.")
@@ -79,10 +80,15 @@ def oven_command():
 
 def test_the_help_of_the_options():
     shown = " ".join(CliRunner().invoke(oven_command(), ["--help"]).output.split())
-    assert "--degrees C How hot; --top-heat is beside it. [default: 180; 0<=x<=300] --time " in shown
+    assert "--degrees C How hot; --top-heat is beside it, and --time. [default: 180; 0<=x<=300] --time " in shown
     assert " How long. [default: 12.5; x>0] --top-heat From above too. --kind [gas|electric] Of the oven." in shown
     assert " Of dough, in kilograms; 0: none. [x>=0] --steam FLOAT RANGE Share of the air. [0<=x<1] --layers " in shown
     assert " Baking trays. [default: 2; 2<=x<=5] --help" in shown
+
+
+def test_the_help_of_a_number_that_may_be_any_names_no_range():
+    command = click.Command("c", params=[click.Option(["--balance"], type=Number(), default=1.0, show_default=True)])
+    assert "  [default: 1.0]\n" in CliRunner().invoke(command, ["--help"]).output
 
 
 def test_the_values_of_the_options_have_the_names_of_the_settings():

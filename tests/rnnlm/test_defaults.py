@@ -7,7 +7,7 @@ import pytest
 from corpora.settings import settings_of
 from rnnlm.cells import CELLS
 from rnnlm.config import ModelConfig, TrainConfig, require_fit
-from rnnlm.defaults import ALPHAS, BATCH_ONLY, DEPENDENT, ONLINE_ONLY, OPTIMIZERS_ONLY, filled_in, unused
+from rnnlm.defaults import ALPHAS, BATCH_ONLY, DEPENDENT, LOSSES_ONLY, ONLINE_ONLY, OPTIMIZERS_ONLY, filled_in, unused
 from rnnlm.optimizers import OPTIMIZERS
 from rnnlm.schedules import SCHEDULES
 
@@ -91,19 +91,26 @@ def test_settings_of_one_engine_are_not_those_of_the_other():
     assert set(ONLINE_ONLY) | set(BATCH_ONLY) | set(DEPENDENT) <= {*settings_of(ModelConfig), *settings_of(TrainConfig)}
 
 
+LSTM_LACKS = (*ONLINE_ONLY, "activation", "old_classes", "direct_order")  # with a softmax over all words
+
+
 @pytest.mark.parametrize(
     ("given", "names"),
     [
-        ({}, {*BATCH_ONLY, *OPTIMIZERS_ONLY}),
-        ({"cell": "lstm"}, {*ONLINE_ONLY, "momentum"}),
-        ({"cell": "lstm", "optimizer": "sgd"}, {*ONLINE_ONLY, "beta1", "beta2"}),
-        ({"cell": "lstm", "optimizer": "rmsprop"}, {*ONLINE_ONLY, "momentum", "beta1"}),
-        ({"cell": "lstm", "optimizer": "adagrad"}, {*ONLINE_ONLY, "momentum", "beta1", "beta2"}),
-        ({"cell": "lstm", "schedule": "linear"}, {*ONLINE_ONLY, "momentum", "min_improvement"}),
+        ({}, {*BATCH_ONLY, *OPTIMIZERS_ONLY, "direct_order"}),
+        ({"cell": "lstm"}, {*LSTM_LACKS, *LOSSES_ONLY, "momentum"}),
+        ({"cell": "lstm", "optimizer": "sgd"}, {*LSTM_LACKS, *LOSSES_ONLY, "beta1", "beta2"}),
+        ({"cell": "lstm", "optimizer": "rmsprop"}, {*LSTM_LACKS, *LOSSES_ONLY, "momentum", "beta1"}),
+        ({"cell": "lstm", "optimizer": "adagrad"}, {*LSTM_LACKS, *LOSSES_ONLY, "momentum", "beta1", "beta2"}),
+        ({"cell": "lstm", "schedule": "linear"}, {*LSTM_LACKS, *LOSSES_ONLY, "momentum", "min_improvement"}),
+        ({"cell": "lstm", "loss": "sampled"}, {*LSTM_LACKS, "momentum", "log_z"}),
+        ({"cell": "lstm", "loss": "nce"}, {*LSTM_LACKS, "momentum"}),
+        ({"cell": "lstm", "classes": 9, "direct": 200}, {*ONLINE_ONLY, *LOSSES_ONLY, "momentum", "activation"}),
+        ({"layers": 2}, {*ONLINE_ONLY, *LOSSES_ONLY, "momentum", "old_classes", "direct_order"}),
     ],
 )
 def test_what_nothing_reads(given, names):
-    assert set(unused(filled_in(given)[1])) == names
+    assert set(unused(*filled_in(given))) == names
 
 
 @pytest.mark.parametrize(
@@ -114,6 +121,8 @@ def test_what_nothing_reads(given, names):
         ({"schedule": "stairs"}, "`schedule` stairs: one of halving, constant, linear, cosine, onecycle"),
         ({"optimizer": "adamw", "cell": "lstm"}, "`optimizer` adamw: one of sgd, adagrad, rmsprop, adam"),
         ({"cell": "lstm", "tied": True, "embedding": 50}, "`tied`: the embedding has 50 units, the layer below .* 100"),
+        ({"cell": "lstm", "tied": True, "compression": 5}, "`tied`: only without `compression`"),
+        ({"cell": "lstm", "tied": True, "direct": 200}, "`tied`: only without `direct`"),
     ],
 )
 def test_what_cannot_be_is_one_line(given, message):

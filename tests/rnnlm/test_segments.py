@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from corpora.errors import CorpusError
+from rnnlm.config import ModelConfig, parameter_shapes
 from rnnlm.dynamic import DynamicLM, learning
+from rnnlm.model import RecurrentLM
 from rnnlm.segments import root_mean_squares
+from rnnlm.updates import Rows
 from tests.rnnlm.test_minibatch import B, engine_for, gradient_in_full, model_of, text, twin_of
+from tests.small_models import small_vocab
 
 
 def by_definition(lm, ids, alpha, segment, decay=0.0, roots=None):
@@ -52,6 +56,62 @@ def test_a_stack_learns_segment_by_segment(name, decay, scaled):
         np.testing.assert_allclose(values, params[each], rtol=1e-7, atol=1e-10, err_msg=each)
 
 
+PADDED = {
+    "classes": {"classes": 4},
+    "compression": {"classes": 1, "compression": 5},
+    "both, and direct connections": {"classes": 4, "compression": 5, "direct": 200, "direct_order": 2},
+}
+
+
+def stack_with(output: dict, seed: int = 1) -> RecurrentLM:
+    """A model whose output layer has rows that are padded in memory."""
+    vocab = small_vocab(17, np.arange(40, 23, -1))
+    config = ModelConfig(hidden=6, cell="lstm", embedding=3, dtype="float64", **output)
+    rng = np.random.default_rng(seed)
+    params = {name: rng.normal(0, 0.4, shape) for name, shape in parameter_shapes(config, len(vocab)).items()}
+    return RecurrentLM.create(config, vocab, params)
+
+
+def cut(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Without padding."""
+    return values.reshape(-1) if like.ndim == 1 else values[tuple(slice(n) for n in like.shape)]
+
+
+@pytest.mark.parametrize("name", PADDED)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_rows_that_are_padded_in_memory_learn_as_others(name, scaled):
+    lm, ids, alpha, decay = stack_with(PADDED[name]), np.array([3, 7, 0, 15, 2, 7, 1, 9, 4, 3], np.int32), 0.1, 0.2
+    roots = root_mean_squares(lm, np.arange(210, dtype=np.int32) % 17) if scaled else None
+    dynamic = DynamicLM(lm, alpha, bptt_block=5, decay=decay, roots=roots)
+    learnt = dynamic.learnt(dynamic.score_ids(ids, dynamic.start())[1]).params
+
+    static, twin = lm.params, stack_with(PADDED[name])
+    engine = engine_for(twin, batch_size=1, bptt=5)
+    if scaled:
+        own = {name: cut(roots[name], p) for name, p in static.items() if name in roots}
+        mean = sum(r.sum() for r in own.values()) / sum(r.size for r in own.values())
+    for start in (0, 5):
+        engine.differentiate(ids[None, start : start + 5])
+        for parameter, gradient in engine.gradients.items():
+            values = twin.params[parameter]
+            g, pull = cut(gradient_in_full(gradient), values), static[parameter] - values
+            if scaled:
+                r = own[parameter]
+                step = alpha * g / (r + 1e-8) + decay * np.minimum(r / mean, 1 / decay) * pull
+            else:
+                step = alpha * g + decay * pull
+            if isinstance(gradient, Rows):  # rows without a gradient stay
+                moved = np.unique(gradient.ids)
+                values[moved] += step[moved]
+            else:
+                values += step
+        twin.weights_have_changed()
+    for parameter, values in stack_with(PADDED[name]).params.items():
+        np.testing.assert_array_equal(lm.params[parameter], values, err_msg=parameter)  # the given model stays
+    for parameter, values in twin.params.items():
+        np.testing.assert_allclose(learnt[parameter], values, rtol=1e-9, atol=1e-12, err_msg=parameter)
+
+
 def test_a_text_may_come_in_pieces_that_cut_segments():
     lm, ids = model_of("lstm", dtype="float32"), text(33)
     dynamic = DynamicLM(lm, 0.1)
@@ -66,6 +126,12 @@ def test_a_text_may_come_in_pieces_that_cut_segments():
     np.testing.assert_array_equal(again.log10_prob, once_more.log10_prob)
     assert dynamic.distribution(state).sum() == pytest.approx(1)
     assert dynamic.hidden_states(ids[:3], state).shape == (3, 1, 6)
+
+
+def test_a_rate_with_which_words_become_impossible_is_refused():
+    dynamic = DynamicLM(model_of("lstm, 2 layers", dtype="float32"), 1e5)  # scores of 1e5 and more, and none infinite
+    with pytest.raises(CorpusError, match=r"diverged at word \d+: lower `dynamic` \(100000\)"):
+        dynamic.score_ids(text(200), dynamic.start())
 
 
 def test_the_roots_are_those_of_the_mean_squared_gradient():

@@ -33,6 +33,7 @@ from tests.rnnlm.test_minibatch import (
     text,
     twin_of,
 )
+from tests.small_models import small_vocab
 
 # each cell once, with all that scoring and going on could stumble over
 FORMS = ["elman", "lstm, peephole", "lstm, tied", "gru, 2 layers", "gru, before"]
@@ -400,3 +401,16 @@ def test_one_stream_of_an_elman_network_learns_the_gradient_of_its_log_likelihoo
         gradient = gradient_in_full(engine.gradients[name])[: len(values), :4]
         assert np.abs(slopes).max() > 1e-3
         np.testing.assert_allclose(gradient, slopes, rtol=1e-6, atol=1e-8, err_msg=name)
+
+
+def test_a_copy_of_the_weights_is_a_copy_of_direct_connections_too():
+    config = ModelConfig(hidden=4, cell="lstm", embedding=3, classes=2, direct=20)
+    params = {name: np.ones(shape, np.float32) for name, shape in parameter_shapes(config, V).items()}
+    lm = RecurrentLM.create(config, small_vocab(V), params)
+    copied = lm.weights.copy()
+    for values in copied.arrays.values():
+        values[...] = 2
+    copied.outputs.D[:] = 3
+    assert all((values == 1).all() for values in lm.params.values())
+    assert (params["D"] == 1).all()
+    assert (copied.arrays["D"] == 3).all()
