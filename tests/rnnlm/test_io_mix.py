@@ -123,7 +123,7 @@ MODEL, CACHE = {"weight": 1, "model": "models/a.rnnlm"}, {"weight": 1, "cache": 
         (mixture_of(MODEL, weigths=[1]), 'unknown key "weigths"'),
         (mixture_of(MODEL, tuned=3), '"tuned" is not an object'),
         (mixture_of(3), "component 1: not an object"),
-        (mixture_of(MODEL, {"weight": 1}), 'component 2: expected "weight" and one of model, cache, neural_cache, mixture'),
+        (mixture_of(MODEL, {"weight": 1}), 'component 2: expected "weight" and one of model, cache, neural_cache'),
         (mixture_of(MODEL | CACHE), "component 1: expected"),
         (mixture_of(MODEL | {"weight": "1"}), 'component 1: "weight" is not a number'),
         (mixture_of(MODEL | {"weight": True}), 'component 1: "weight" is not a number'),
