@@ -23,6 +23,9 @@
 #   | adding-digits | 20 | 10 % | 10.2 % | 79.3 % | 35.7 % | 87.8 % |
 #   | adding-digits | 50 | 10 % | 9.6 % | 88.4 % | 10.1 % | 63.6 % |
 #   | adding-digits | 100 | 10 % | 9.1 % | 73.5 % | 10.0 % | 55.8 % |
+#
+# Other seeds find other answers: with SEED=2 the LSTM guesses at embedded-reber with a lag of 20, and the Elman network
+# knows 86.2 % of the answers to temporal-order there.  docs/pipelines.md has the table.
 set -eu
 work=${1:-long-lag}
 export LAGS="${LAGS:-20 50 100}" HIDDEN="${HIDDEN:-32}" SENTENCES="${SENTENCES:-10000}" EPOCHS="${EPOCHS:-12}"
