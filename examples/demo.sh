@@ -1,6 +1,6 @@
 #!/bin/sh
-# Train a recurrent language model, an n-gram model and word vectors on the documentation that every Python carries, and
-# use them.
+# Train two recurrent language models, an n-gram model and word vectors on the documentation that every Python carries,
+# and use them.
 # `make demo` runs this.
 set -eu
 folder=${1:-demo}
@@ -27,16 +27,20 @@ show "echo 'the function returns a new object .' | rnnlm surprisal -m docs.rnnlm
 say "5. Let it write."
 show "rnnlm generate -m docs.rnnlm --words 60 --seed 4 --no-unk"
 
-say "6. An n-gram model of the same words, with modified Kneser-Ney smoothing, for comparison."
+say "6. An LSTM learns from the same text, with dropout.  (\`rnnlm train --recipe small --show\` prints its settings.)"
+show "rnnlm train docs.train.txt --valid docs.valid.txt -o lstm.rnnlm --recipe small --alpha 0.006 --dropout 0.25 --max-iter 8 --min-count 2 --force"
+show "rnnlm ppl -m lstm.rnnlm docs.test.txt --oov unk"
+
+say "7. An n-gram model of the same words, with modified Kneser-Ney smoothing, for comparison."
 show "corpora vocab docs.train.txt --min-count 2 > docs.vocab"
 show "rnnlm ngram docs.train.txt --vocab docs.vocab -o kn3.lm --discounts --force"
 show "rnnlm ppl -m kn3.lm docs.test.txt --oov unk"
 
-say "7. Both together, with the weights that suit the validation text best.  The mixture is a model like others."
-show "rnnlm mix -m docs.rnnlm -m kn3.lm --tune docs.valid.txt --oov unk -o mix.json --force"
+say "8. All three together, with the weights that suit the validation text best.  The mixture is a model like others."
+show "rnnlm mix -m docs.rnnlm -m lstm.rnnlm -m kn3.lm --tune docs.valid.txt --oov unk -o mix.json --force"
 show "rnnlm ppl -m mix.json docs.test.txt --oov unk"
 
-say "8. What did a recogniser hear?  The mixture ranks its hypotheses."
+say "9. What did a recogniser hear?  The mixture ranks its hypotheses."
 cat > heard.txt <<'END'
 u1 the functions return a no object .
 u1 the function returns a no object .
@@ -44,20 +48,20 @@ u1 the function returns a new object .
 END
 show "rnnlm rescore -m mix.json heard.txt"
 
-say "9. Words that belong together become one word ..."
+say "10. Words that belong together become one word ..."
 show "w2v phrases docs.txt -o phrases.txt --threshold 20 --bigrams phrases.tsv --force"
 show "head -n 6 phrases.tsv"
 
-say "10. ... and skip-gram learns a vector for each word.  The text is small, so it is read ten times at a high rate."
+say "11. ... and skip-gram learns a vector for each word.  The text is small, so it is read ten times at a high rate."
 show "w2v train phrases.txt -o docs.w2v --skipgram --size 50 --min-count 2 --iter 10 --alpha 0.1 --deterministic --force"
 
-say "11. Which words are used alike?"
+say "12. Which words are used alike?"
 show "w2v nearest docs.w2v exception floating_point -n 3"
 
-say "12. What is to __gt__ as < is to __lt__?"
+say "13. What is to __gt__ as < is to __lt__?"
 show "w2v analogy docs.w2v __lt__ '<' __gt__ -n 3"
 
-say "13. Elman's sentences of 1990, two and three words long: their 29 words fall into classes by their vectors."
+say "14. Elman's sentences of 1990, two and three words long: their 29 words fall into classes by their vectors."
 show "corpora grammar elman1990 -n 10000 --seed 1 -o sentences.txt --force"
 show "w2v train sentences.txt -o elman.w2v --size 20 --skipgram --window 2 --sample 0 --deterministic --force"
 show "w2v cluster elman.w2v -k 8 --sort class -o classes.txt --force"
