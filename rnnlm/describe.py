@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from corpora.settings import settings_of
 from rnnlm.cells import CELLS
 from rnnlm.formats import FORMAT_NAMES
 
@@ -142,6 +143,12 @@ def _component(part: dict) -> str:
     return f"{part['mixture']['kind']} mixture ({inner})"
 
 
+_OFTEN_CHANGED = (
+    "schedule", "warmup", "average", "momentum", "weight_decay", "dropout", "dropout_input", "dropout_between",
+    "dropout_output", "dropout_words", "dropout_recurrent", "locked", "loss", "full_epochs",
+)  # fmt: skip
+
+
 def _learning(training: dict) -> str:
     bptt, config = training.get("bptt", 0), training.get("config", {})
     if config.get("engine") == "minibatch":
@@ -152,7 +159,19 @@ def _learning(training: dict) -> str:
     alpha = training.get("alpha", training["starting_alpha"])
     last = f", at last {alpha:g}" if alpha != training["starting_alpha"] else ""
     seed = f", seed {config['seed']}" if "seed" in config else ""
-    return f"alpha {training['starting_alpha']:g}{last}, {through_time}{seed}"
+    return f"alpha {training['starting_alpha']:g}{last}, {through_time}{_unusual(config)}{seed}"
+
+
+def _unusual(config: dict) -> str:
+    """What was chosen of the settings that are off by default, or that replace the usual way."""
+    from rnnlm.config import TrainConfig  # NumPy is loaded by now
+
+    known, found = settings_of(TrainConfig), ""
+    for name in _OFTEN_CHANGED:
+        value = config.get(name, known[name].default)
+        if value != known[name].default:
+            found += f", {name.replace('_', ' ')}" + ("" if value is True else f" {value}")
+    return found
 
 
 def _epoch(e: dict) -> str:

@@ -5,6 +5,7 @@ A new form of a cell is a line in ``NETWORKS`` of test_minibatch.py, where its g
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -182,6 +183,11 @@ def test_info_says_how_a_stack_was_trained(tmp_path):
     lm.training = {"config": config.to_dict(), "starting_alpha": 0.002, "alpha": 0.001, "bptt": 36, "bptt_block": 10}
     save(lm, tmp_path / "m")
     said = "learning    alpha 0.002, at last 0.001, adam, 20 streams in blocks of 35 words, seed 1"
+    assert said in describe(facts(tmp_path / "m"))
+    config = replace(config, schedule="linear", average=2, dropout=0.3, dropout_recurrent=0.1, locked=True, loss="nce")
+    lm.training["config"] = config.to_dict()
+    save(lm, tmp_path / "m")
+    said = "words, schedule linear, average 2, dropout 0.3, dropout recurrent 0.1, locked, loss nce, seed 1"
     assert said in describe(facts(tmp_path / "m"))
 
 
