@@ -1,4 +1,4 @@
-"""Settings that were measured for a purpose, under one name each: ``rnnlm train --recipe NAME``."""
+"""Settings for a purpose, under one name each: ``rnnlm train --recipe NAME``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECIPES = {
         {
             "cell": "lstm", "hidden": 512, "layers": 2, "tied": True, "batch_size": 20, "bptt": 35, "dropout": 0.5,
             "optimizer": "adam", "alpha": 0.002, "clip_norm": 5.0, "schedule": "cosine", "loss": "sampled",
-            "samples": 1024, "max_epochs": 24, "full_epochs": 4,
+            "samples": 1024, "max_epochs": 22, "full_epochs": 3,
         },
     ),
     "small": Recipe(

@@ -33,7 +33,7 @@ def unset_options(config: type, *names: str):
 @click.option("-o", "--output", metavar="MODEL", help="The model file to write.  [required]")
 @click.option(
     "--recipe", type=click.Choice(tuple(RECIPES)),
-    help="Settings that were measured for a purpose; other options change them.",
+    help="Settings for a purpose; other options change them.",
 )  # fmt: skip
 @click.option("--show", is_flag=True, help="With --recipe: print its settings, and end.")
 @click.option(
