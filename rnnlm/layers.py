@@ -73,8 +73,13 @@ def layer_shape(layer: Layer, config, n_steps: int) -> LayerShape:
     return LayerShape(n_steps, config.hidden, KINDS[config.activation], layer.variant(config))
 
 
-def pack_recurrent(layer: Layer, config, W: np.ndarray, into: Recurrent | None = None, first=None) -> Recurrent:
-    """W as the kernels want it; ``into``: an earlier result for the same shapes, which is overwritten."""
+def pack_recurrent(
+    layer: Layer, config, W: np.ndarray, into: Recurrent | None = None, first=None, learns: bool = True
+) -> Recurrent:
+    """W as the kernels want it; ``into``: an earlier result for the same shapes, which is overwritten.
+
+    Without ``learns`` nothing is there for the way back.
+    """
     H, dtype = config.hidden, W.dtype
     if into is None:
         parts = layer.parts(config)
@@ -83,7 +88,7 @@ def pack_recurrent(layer: Layer, config, W: np.ndarray, into: Recurrent | None =
             for shapes in ([(H, b - a) for a, b in parts], [(b - a, H) for a, b in parts])
         ]
         into = Recurrent(
-            *(aligned_zeros((size,), dtype) for size in sizes),
+            *(aligned_zeros((size if goes else 1,), dtype) for size, goes in zip(sizes, (True, learns), strict=True)),
             np.zeros((1, 1), dtype) if first is None else np.atleast_2d(first),  # one key of compiled code
             aligned_zeros((ROWS * panel_width(dtype),), dtype),
         )
@@ -91,7 +96,8 @@ def pack_recurrent(layer: Layer, config, W: np.ndarray, into: Recurrent | None =
     for a, b in layer.parts(config):
         more = packed_size(H, b - a, dtype), packed_size(b - a, H, dtype)
         pack(W, a, H, b - a, 0, into.forward, ahead)
-        pack(W, a, b - a, H, 1, into.backward, back)
+        if learns:
+            pack(W, a, b - a, H, 1, into.backward, back)
         ahead, back = ahead + more[0], back + more[1]
     return into
 

@@ -92,16 +92,17 @@ class StackWeights:
         self._packed = []
 
     def recurrent(self) -> list[Recurrent]:
-        """The recurrent matrices of all layers in panels."""
+        """The recurrent matrices of all layers in panels, to score with."""
         if not self._packed:
             layer, config = layer_of(self.config), self.config
             extras = layer.extras(config)
             self._packed = [
                 pack_recurrent(
-                    layer, config, self.of(at, "W"), first=self.of(at, next(iter(extras))) if extras else None
+                    layer, config, self.of(at, "W"), first=self.of(at, next(iter(extras))) if extras else None,
+                    learns=False,
                 )
                 for at in range(config.layers)
-            ]
+            ]  # fmt: skip
         return self._packed
 
     def of(self, layer: int, name: str) -> np.ndarray:
