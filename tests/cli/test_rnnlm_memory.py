@@ -12,14 +12,13 @@ from rnnlm.memory import needed
 from tests.cli.conftest import ENVIRONMENT
 from tests.cli.test_w2v_memory import MEASURE, MEGABYTE
 
-# of 20,000 words, or in wide layers: what Python takes is the smaller part
+# of 20,000 words, or in long blocks: what Python takes is the smaller part
 WORDS = "text --cell lstm --vocab list "
 RUNS = {
     "words": WORDS + "--hidden 128 --embedding 128",
     "tied, average, dropout": WORDS + "--hidden 256 --tied --dropout 0.2 --schedule linear --average 1",
     "sampled": WORDS + "--hidden 256 --embedding 256 --loss sampled",
     "classes": WORDS + "--hidden 256 --embedding 256 --class 140 --optimizer rmsprop",
-    "wide": "text --cell lstm --hidden 1200 --layers 2 --dropout-recurrent 0.2 --optimizer sgd --momentum 0.9",
     "long blocks": "long --cell lstm --hidden 200 --layers 2 --embedding 200 --bptt 200 --batch-size 64 --dropout 0.2",
 }
 
