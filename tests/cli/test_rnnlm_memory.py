@@ -12,6 +12,7 @@ from rnnlm.memory import needed
 from tests.cli.conftest import ENVIRONMENT
 from tests.cli.test_w2v_memory import MEASURE, MEGABYTE
 
+COMPILER = 130  # MB of Numba: while other tests run, every one of the runs may still have something to compile
 # of 20,000 words, or in long blocks: what Python takes is the smaller part
 WORDS = "text --cell lstm --vocab list "
 RUNS = {
@@ -47,7 +48,7 @@ def test_the_peak_is_within_a_fifth_of_what_is_said(folder, options):
         peaks.append(int(done.stdout.splitlines()[-1]))
     peak = min(peaks) * 1024 / MEGABYTE
     said = float(re.search(r"memory: about (\d+) MB", done.stderr)[1])
-    assert peak / said == pytest.approx(1.0, abs=0.2)
+    assert 0.8 * said <= peak <= 1.2 * said + COMPILER
 
 
 def test_the_parts_by_hand():
