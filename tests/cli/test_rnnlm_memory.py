@@ -10,9 +10,8 @@ import pytest
 from rnnlm.config import ModelConfig, TrainConfig
 from rnnlm.memory import needed
 from tests.cli.conftest import ENVIRONMENT
-from tests.cli.test_w2v_memory import MEASURE, MEGABYTE
+from tests.cli.test_w2v_memory import COMPILER, MEASURE, MEGABYTE
 
-COMPILER = 130  # MB of Numba: while other tests run, every one of the runs may still have something to compile
 # of 20,000 words, or in long blocks: what Python takes is the smaller part
 WORDS = "text --cell lstm --vocab list "
 RUNS = {
