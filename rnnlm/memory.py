@@ -74,7 +74,8 @@ def _layers(model: ModelConfig, training: TrainConfig) -> int:
         place = "output" if at == model.layers - 1 else "between"
         dropped = width if training.dropout_share(place) else 0
         below = model.embedding if at == 0 else H
-        total += rows * (per_row + below + dropped) + 2 * packed_size(H, GH, model.dtype)
+        # W in panels: for both ways of learning, and for the validation text
+        total += rows * (per_row + below + dropped) + 3 * packed_size(H, GH, model.dtype)
         total += H * GH if training.dropout_recurrent else 0
     return total + 2 * rows * model.embedding
 
