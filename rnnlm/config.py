@@ -269,7 +269,9 @@ class TrainConfig(Record):
         1.0, "sampled, nce: words are drawn in proportion to this power of their counts; 0: all alike.", low=0,
         metavar="X",
     )  # fmt: skip
-    log_z: float = setting(9.0, "nce: natural logarithm of the sum that scores are taken to have.", metavar="X")
+    log_z: float = setting(
+        9.0, "nce: natural logarithm of the sum that scores are taken to have.", low=0, high=50, metavar="X"
+    )
     full_epochs: int = setting(
         0, "sampled, nce: epochs with the full softmax at the end.", low=0, allowed="0 (none) or a number of epochs",
         metavar="N",

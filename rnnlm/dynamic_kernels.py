@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from corpora.compute.jit import kernel
 from corpora.compute.simd import load, pointer, store
 
@@ -40,3 +42,19 @@ def add_squares(total, t0, gradient, g0, n):
     y, x = pointer(total), pointer(gradient)
     for i in range(n):
         store(y, t0 + i, load(y, t0 + i) + load(x, g0 + i) * load(x, g0 + i))
+
+
+@kernel
+def dynamic_update_rows(weights, ids, gradient, static, roots, update):
+    """The rows ``ids`` (m,) of weights learn from as many rows of ``gradient`` (>= m, columns); the others are flat."""
+    n, g = gradient.shape[1], pointer(gradient)
+    for row in range(ids.size):
+        dynamic_update(weights, np.int64(ids[row]) * n, g, row * n, static, roots, n, update)
+
+
+@kernel
+def add_squared_rows(total, ids, gradient):
+    """The rows ``ids`` (m,) of ``total``, flat, += the squares of as many rows of ``gradient`` (>= m, columns)."""
+    n, g = gradient.shape[1], pointer(gradient)
+    for row in range(ids.size):
+        add_squares(total, np.int64(ids[row]) * n, g, row * n, n)

@@ -19,7 +19,7 @@ import numpy as np
 from corpora.compute.simd import aligned_zeros
 from rnnlm.arrays import RnnState
 from rnnlm.config import TrainConfig
-from rnnlm.dynamic_kernels import Update, add_squares, dynamic_update
+from rnnlm.dynamic_kernels import Update, add_squared_rows, add_squares, dynamic_update, dynamic_update_rows
 from rnnlm.engines.minibatch import Minibatch
 from rnnlm.updates import Dense, norm
 
@@ -43,13 +43,11 @@ def root_mean_squares(lm, ids: np.ndarray, threads: int = 2) -> dict[str, np.nda
             engine.differentiate(words[:, t : t + steps])
             blocks += 1
             for name, gradient in engine.gradients.items():
-                total, values = squares[name].reshape(-1), gradient.values.reshape(-1)
-                width = gradient.values.shape[-1]
+                total = squares[name].reshape(-1)
                 if isinstance(gradient, Dense):
-                    add_squares(total, 0, values, 0, total.size)
+                    add_squares(total, 0, gradient.values.reshape(-1), 0, total.size)
                 else:
-                    for row, word in enumerate(gradient.ids.tolist()):
-                        add_squares(total, word * width, values, row * width, width)
+                    add_squared_rows(total, gradient.ids, gradient.values)
     return {name: np.sqrt(total / max(1, blocks), out=total) for name, total in squares.items()}
 
 
@@ -143,7 +141,5 @@ class Segments:
 
                 engine.workers.share(some, weights.size, 16)
             else:
-                width = gradient.values.shape[1]
-                for row, word in enumerate(gradient.ids.tolist()):
-                    dynamic_update(weights, word * width, values, row * width, static, roots, width, update)
+                dynamic_update_rows(weights, gradient.ids, gradient.values, static, roots, update)
         self.lm.weights_have_changed()

@@ -123,6 +123,7 @@ WRONG_USAGE = [
     ("train train.txt --loss nce -o m", "--loss nce: only of --engine minibatch"),
     ("train train.txt --engine minibatch --loss nce -o m", "--loss nce: only for a softmax over all words"),
     ("train train.txt --cell lstm --full-epochs 2 -o m", "--full-epochs 2: only with --loss sampled or nce"),
+    ("train train.txt --cell lstm --loss nce --log-z 1e30 -o m", "'--log-z'"),
     ("train train.txt -o m --cell perceptron", "'--cell': 'perceptron' is not one of 'elman', 'jordan'"),
     ("train train.txt -o m --cell jordan --class 5", "--class 5: --cell jordan has only 1"),
     ("train train.txt -o m --cell jordan --compression 5", "--compression 5: --cell jordan has none"),

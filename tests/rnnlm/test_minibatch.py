@@ -93,6 +93,18 @@ def require_gradients_of_the_twin(lm, ids):
         states, last = states_after, targets.T[-1:]
 
 
+def check_that_each_step_learns_alone(engine, single, ids):
+    """A block's gradient is the sum over blocks of one step each, ids (B, T): ``engine`` lets next to nothing back."""
+    engine.differentiate(ids)
+    total = dict.fromkeys(engine.gradients, 0.0)
+    for t in range(ids.shape[1]):
+        single.differentiate(ids[:, t : t + 1])
+        for each, gradient in single.gradients.items():
+            total[each] = total[each] + gradient_in_full(gradient)
+    for each, gradient in engine.gradients.items():
+        np.testing.assert_allclose(gradient_in_full(gradient), total[each], rtol=1e-7, atol=1e-9, err_msg=each)
+
+
 @every_network
 @pytest.mark.parametrize("independent", [False, True])
 def test_gradients_are_the_twins(name, independent):
